@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Re-locks every requirement file with hashes and without the name of an index. Needs uv on the PATH.
+# One resolution for Python 3.11 to 3.13, so that a bundle made on one of them loads on the others.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lock() { # name, then what to lock
+    local name=$1
+    shift
+    uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+        --constraint requirements/constraints.txt "$@" --output-file "requirements/$name.txt"
+}
+lock run pyproject.toml --group build
+lock dev pyproject.toml --group build --group services --group test --group check

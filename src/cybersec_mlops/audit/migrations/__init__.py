@@ -1,0 +1,1 @@
+"""The audit's schema as a history; `migrate` brings a database to the newest."""

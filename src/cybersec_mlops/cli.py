@@ -1,0 +1,304 @@
+"""The commands. The only place where an error becomes an exit code; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from cybersec_mlops import __version__
+from cybersec_mlops.errors import ConfigError, CybersecMlopsError
+
+if TYPE_CHECKING:
+    from cybersec_mlops.config import RunSpec
+
+app = typer.Typer(
+    name="cybersec-mlops",
+    help="Connection logs in, an intrusion detector that one can trust out, with the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs or s3:// prefixes.", show_default=False)
+]
+Tests = Annotated[
+    list[str] | None,
+    typer.Option("--test", metavar="SOURCE...", help="Evaluate on these; all that follows belongs to the test set."),
+]
+Dataset = Annotated[str | None, typer.Option(help="Name of the data; default: from the first source.")]
+Format = Annotated[str | None, typer.Option("--format", help="The logs' format; default: recognised from the content.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings, see examples/run.toml.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of every task.")]
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="A run's id, or the uri that the phase before printed.")]
+Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The same for the test set.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; the process ends with the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    app(spread_test_sources(given), prog_name="cybersec-mlops")
+    raise SystemExit(0)
+
+
+def spread_test_sources(arguments: Sequence[str]) -> list[str]:
+    """Let ``--test`` take every source up to the next option, so that a glob can stand there.
+
+    Otherwise the shell's expansion of ``--test day2/*.log`` would put all but the first file into the training set.
+
+    >>> spread_test_sources(["run", "a", "--test", "b", "c", "--json"])
+    ['run', 'a', '--test', 'b', '--test', 'c', '--json']
+    """
+    spread: list[str] = []
+    inside = False
+    for position, argument in enumerate(arguments):
+        if argument.startswith("-"):
+            inside = argument == "--test"
+        elif inside and spread[-1] != "--test":
+            spread.append("--test")
+        spread.append(argument)
+        if argument == "--":
+            return spread + list(arguments[position + 1 :])
+    return spread
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="CYBERSEC_MLOPS_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    os.environ["CYBERSEC_MLOPS_DEBUG"] = "1" if debug else ""
+
+
+@app.command()
+def run(
+    sources: Sources,
+    test: Tests = None,
+    dataset: Dataset = None,
+    log_format: Format = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ingest, transform, train and evaluate: the whole pipeline."""
+    _run_flow("execute_run", sources, test, dataset, log_format, config, as_json=as_json, verbose=verbose)
+
+
+@app.command()
+def ingest(
+    sources: Sources,
+    test: Tests = None,
+    dataset: Dataset = None,
+    log_format: Format = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Store originals in RAW under their SHA-256."""
+    _run_flow("execute_ingest", sources, test, dataset, log_format, config, as_json=as_json, verbose=verbose)
+
+
+def _run_flow(
+    executor: str,
+    sources: list[str],
+    test: list[str] | None,
+    dataset: str | None,
+    log_format: str | None,
+    config: Path | None,
+    *,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    def spec() -> RunSpec:
+        from cybersec_mlops.config import RunSpec
+
+        given = {"sources": tuple(sources), "test": tuple(test or ()), "dataset": dataset, "format": log_format}
+        return RunSpec.load(config, **given)
+
+    _perform(executor, spec, as_json=as_json, verbose=verbose)
+
+
+@app.command()
+def transform(
+    source: Input,
+    test: Test = None,
+    dataset: Dataset = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Turn RAW originals into typed connections with features: SILVER."""
+    _continue("execute_transform", config, dataset, as_json, verbose, source=source, test=test)
+
+
+@app.command()
+def train(
+    source: Input,
+    test: Test = None,
+    dataset: Dataset = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a detector on SILVER and store its bundle."""
+    _continue("execute_train", config, dataset, as_json, verbose, source=source, test=test)
+
+
+@app.command()
+def evaluate(
+    source: Input,
+    silver: Annotated[str | None, typer.Option(metavar="URI", help="SILVER that the bundle was trained on.")] = None,
+    test: Test = None,
+    dataset: Dataset = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Evaluate a bundle, write its report, decide on its promotion."""
+    _continue("execute_evaluate", config, dataset, as_json, verbose, source=source, silver=silver, test=test)
+
+
+def _continue(
+    executor: str, config: Path | None, dataset: str | None, as_json: bool, verbose: bool, **inputs: str | None
+) -> None:
+    def spec() -> RunSpec:
+        from cybersec_mlops.config import RunSpec
+
+        return RunSpec.load(config, dataset=dataset)
+
+    _perform(executor, spec, as_json=as_json, verbose=verbose, **inputs)
+
+
+def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbose: bool, **inputs: Any) -> None:
+    """Run one flow with a Prefect server, print what happened, end with the exit code."""
+    from cybersec_mlops.pipeline.execute import Performed, perform
+    from cybersec_mlops.presentation import print_error, print_run, show_progress
+
+    show_progress(verbose=verbose)
+    performed: Performed = perform(executor, spec, verbose=verbose, **inputs)
+    if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
+        logging.getLogger("cybersec_mlops").error("traceback", exc_info=performed.error)
+    if as_json:
+        typer.echo(json.dumps(performed.document, allow_nan=False))
+    else:
+        print_run(performed.document, performed.places)
+    if performed.error is not None:
+        print_error(performed.document["error"])
+    raise typer.Exit(performed.exit_code)
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """End a command that runs no flow with the error's sentence and its exit code."""
+    from cybersec_mlops.presentation import print_error
+
+    try:
+        yield
+    except CybersecMlopsError as error:
+        if os.environ.get("CYBERSEC_MLOPS_DEBUG"):
+            raise
+        print_error({"kind": error.kind, "message": error.message, "hint": error.hint or None})
+        raise typer.Exit(error.exit_code) from None
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made when missing.")],
+    connections: Annotated[int, typer.Option(help="How many connections.")] = 60_000,
+    hours: Annotated[float, typer.Option(help="How many hours of traffic.")] = 24.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
+    log_format: Annotated[str, typer.Option("--format", help="zeek-tsv, zeek-json or cicflowmeter.")] = "zeek-tsv",
+    labelled: Annotated[bool, typer.Option(help="Write the labels.")] = True,
+    rotate: Annotated[bool, typer.Option(help="One file an hour, as Zeek rotates them.")] = True,
+    compress: Annotated[bool, typer.Option(help="gzip the files.")] = False,
+    attack_fraction: Annotated[float, typer.Option(help="Share of attack connections.")] = 0.03,
+    as_json: Json = False,
+) -> None:
+    """Write labelled SYNTHETIC traffic, for demos and load tests."""
+    with _errors():
+        from cybersec_mlops.simulate.simulate import simulate as write
+
+        made = write(
+            folder,
+            connections=connections,
+            hours=hours,
+            seed=seed,
+            format=log_format,
+            labelled=labelled,
+            rotate=rotate,
+            compress=compress,
+            attack_fraction=attack_fraction,
+        )
+        facts = {"folder": str(folder), "files": len(made.files), "connections": made.connections}
+        facts["attacks"] = dict(made.attacks)
+        typer.echo(
+            json.dumps({"synthetic": True, **facts})
+            if as_json
+            else f"SYNTHETIC: {made.connections} connections, {sum(made.attacks.values())} of them attacks, in {folder}"
+        )
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20, as_json: Json = False
+) -> None:
+    """List the runs in the audit."""
+    with _errors():
+        from cybersec_mlops.pipeline.platform import open_platform
+        from cybersec_mlops.presentation import print_runs
+
+        found = open_platform().audit.runs(limit)
+        if as_json:
+            fields = ("run_id", "dataset", "status", "phases", "events")
+            rows = [
+                {name: getattr(one, name) for name in fields} | {"started_at": one.started_at.isoformat()} for one in found
+            ]
+            typer.echo(json.dumps(rows))
+        else:
+            print_runs(found)
+
+
+@app.command()
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")], as_json: Json = False
+) -> None:
+    """Show a run: phases, artefacts, metrics, lineage."""
+    with _errors():
+        from cybersec_mlops.pipeline.platform import open_platform
+        from cybersec_mlops.pipeline.result import describe_run
+        from cybersec_mlops.presentation import print_described
+
+        audit = open_platform().audit
+        name = audit.resolve_run(run_id)
+        described = describe_run(name, audit.events(run_id=name))
+        if as_json:
+            typer.echo(json.dumps(described, allow_nan=False))
+        else:
+            print_described(described)
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["ConfigError", "app", "main"]

@@ -1,0 +1,241 @@
+"""The steps of the ingestion phase: originals, byte for byte, into RAW under their hash, with a receipt beside each.
+
+A file is read twice: first to hash it, to recognise it and to see that it can be read to its end, so that nothing is
+written of a file that is cut off; then to store it. Neither pass holds more than a piece of it in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+from uuid import uuid4
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.compression import Decompressed, Limits, decompress
+from cybersec_mlops.ingestion.originals import (
+    Original,
+    object_key,
+    read_manifest,
+    write_manifest,
+    write_receipt,
+)
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Recognition
+from cybersec_mlops.ingestion.sniff import SUPPORTED, recognise, refused
+from cybersec_mlops.ingestion.sources import Skipped, Source, expand
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.reference import Reference
+
+CHUNK_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the sources stand for."""
+
+    sources: tuple[Source, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def find_sources(
+    sources: Sequence[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    limits: Limits | None = None,
+) -> Found:
+    """Return the files to ingest; those found in folders that are of another type are passed over, with the reason.
+
+    Raises
+    ------
+    DataError
+        A source that is not there, a file that almost is of a known format, or nothing usable in all of them.
+    """
+    used: dict[str, Source] = {}
+    skipped: list[Skipped] = []
+    for name in sources:
+        expansion = expand(name)
+        skipped += expansion.skipped
+        for source in expansion.sources:
+            if not source.explicit and (reason := _why_passed_over(source, format, limits)):
+                skipped.append(Skipped(source.name, reason))
+            elif source.name not in used or source.explicit:
+                used[source.name] = source
+    if not used:
+        raise DataError(
+            "no file that can be used" + (f": {_summary(skipped)}" if skipped else " was named"),
+            source=", ".join(sources)[:300] or None,
+            hint=f"supported are: {SUPPORTED}",
+        )
+    return Found(tuple(used.values()), tuple(skipped))
+
+
+def _summary(skipped: list[Skipped]) -> str:
+    shown = "; ".join(f"{item.name} {item.reason}" for item in skipped[:3])
+    return f"{shown}; and {len(skipped) - 3} more" if len(skipped) > 3 else shown
+
+
+def _why_passed_over(source: Source, format: str | None, limits: Limits | None) -> str | None:  # noqa: A002
+    with source.open() as file:
+        content = Decompressed(file, source=source.name, limits=limits)
+        answer = recognise(_head(io.BufferedReader(content, HEAD_BYTES)), format=format)
+    if isinstance(answer, Recognition):
+        return None
+    if answer.passable:
+        return answer.message
+    raise refused(answer, source=source.name)
+
+
+def _head(stream: BinaryIO) -> Head:
+    data = stream.read(HEAD_BYTES)
+    return Head(data, complete=len(data) < HEAD_BYTES)
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file, self.digest, self.bytes = file, hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self.digest.update(data)
+        self.bytes += len(data)
+        return len(data)
+
+
+def store_original(
+    source: Source,
+    raw: ObjectStore,
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    limits: Limits | None = None,
+) -> Original:
+    """Bring one file into RAW, byte for byte, unless the same bytes are there.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, cannot be decompressed to its end, is of no known format, or changed while it was read.
+    PlatformError
+        The store failed.
+    """
+    original = inspect_original(source, raw, format=format, limits=limits)
+    key = object_key(original.sha256)
+    if not raw.holds(original.reference):
+        with source.open() as file:
+            raw.put_chunks(key, _chunks(file, source), sha256=original.sha256, source=source.name)
+        original = Original.from_dict({**original.to_dict(), "stored": True})
+    return write_receipt(original, raw)
+
+
+def inspect_original(
+    source: Source,
+    raw: ObjectStore,
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    limits: Limits | None = None,
+) -> Original:
+    """Read a file to its end and say what it is; nothing is written.
+
+    Raises
+    ------
+    DataError
+        As `store_original`.
+    """
+    with source.open() as file:
+        hashing = _Hashing(file)
+        content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name, limits=limits)
+        stream = io.BufferedReader(content, HEAD_BYTES)
+        answer = recognise(_head(stream), format=format)
+        if not isinstance(answer, Recognition):
+            raise refused(answer, source=source.name)
+        try:
+            while stream.read(CHUNK_BYTES):
+                pass
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", source=source.name) from error
+    sha256 = hashing.digest.hexdigest()
+    return Original(
+        sha256=sha256,
+        uri=raw.uri(object_key(sha256)),
+        bytes=hashing.bytes,
+        format=answer.format,
+        variant=answer.variant,
+        compression=content.compression,
+        source_name=source.name,
+        lines=content.lines,
+        decompressed_bytes=content.bytes,
+        ignored=answer.ignored,
+        notes=answer.notes,
+    )
+
+
+def _chunks(file: BinaryIO, source: Source) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", source=source.name) from error
+
+
+def ingest(
+    sources: Sequence[str],
+    raw: ObjectStore,
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    limits: Limits | None = None,
+) -> tuple[Reference, tuple[Original, ...], Found]:
+    """Bring everything that the sources stand for into RAW.
+
+    Returns
+    -------
+    tuple
+        The manifest's reference, the originals in the order of the sources, and what was found and passed over.
+
+    Raises
+    ------
+    DataError, PlatformError
+        As `find_sources` and `store_original`.
+    """
+    found = find_sources(sources, format=format, limits=limits)
+    originals = tuple(store_original(source, raw, format=format, limits=limits) for source in found.sources)
+    return write_manifest(originals, raw), originals, found
+
+
+def open_original(original: Original, raw: ObjectStore, scratch: Path, *, limits: Limits | None = None) -> BinaryIO:
+    """Return the decompressed content of an original, from a verified copy in the scratch folder.
+
+    The copy is removed from the folder at once where the system allows it, and lives until the stream is closed.
+
+    Raises
+    ------
+    DataError
+        It is not in RAW.
+    PlatformError
+        The store or the scratch folder failed, or the bytes do not match the hash.
+    """
+    copy = scratch / f"{original.sha256}-{uuid4().hex}"
+    raw.fetch(object_key(original.sha256), copy, sha256=original.sha256)
+    file = copy.open("rb")
+    copy.unlink()
+    return decompress(file, source=original.source_name, limits=limits)
+
+
+__all__ = [
+    "Found",
+    "find_sources",
+    "ingest",
+    "inspect_original",
+    "open_original",
+    "read_manifest",
+    "store_original",
+    "write_manifest",
+]

@@ -1,0 +1,65 @@
+"""Labels in one spelling: what the formats' own words for benign, background and the attacks become.
+
+`label` is `BENIGN`, `BACKGROUND` or the attack's name, `label_original` exactly what the source said, `is_attack` true,
+false, or null for background and for rows without a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import polars as pl
+
+from cybersec_mlops.connections import BACKGROUND, BENIGN
+
+BENIGN_WORDS: Final = frozenset({"benign", "normal"})
+BACKGROUND_WORDS: Final = frozenset({"background"})
+
+
+def one_spelling(text: str) -> str:
+    r"""Return a label with single blanks and one kind of dash.
+
+    The dash of CIC-IDS2017's web attacks is 0x96 (Windows-1252) in the publisher's files and arrives, depending on who
+    read them before, as an en dash, a replacement character, or both at once.
+
+    >>> one_spelling("Web Attack \ufffd Brute  Force ")
+    'Web Attack - Brute Force'
+    """
+    for broken in ("\u00e2\u20ac\u201c", "\u00ef\u00bf\u00bd", "\ufffd", "\u2013", "\u2014", "\x96"):
+        text = text.replace(broken, "-")
+    return " ".join(text.split())
+
+
+def with_labels(frame: pl.DataFrame, original: str, name: Callable[[str], str | None]) -> pl.DataFrame:
+    """Add the three label columns from a text column.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows.
+    original : str
+        The column with what the source said.
+    name : callable
+        Gives `BENIGN`, `BACKGROUND`, the attack's name or None for a text; called once for each distinct text.
+    """
+    texts = frame[original].unique().drop_nulls().to_list()
+    names = {text: name(text) for text in texts}
+    label = pl.col(original).replace_strict(names, default=None, return_dtype=pl.String)
+    return frame.with_columns(label.alias("label"), pl.col(original).alias("label_original")).with_columns(
+        pl.when(pl.col("label") != BACKGROUND).then(pl.col("label") != BENIGN).alias("is_attack")
+    )
+
+
+def common_name(text: str) -> str | None:
+    """Return the label of a plain word, None for an empty one.
+
+    >>> common_name("Normal"), common_name("DoS Hulk"), common_name(" ")
+    ('BENIGN', 'DoS Hulk', None)
+    """
+    word = one_spelling(text)
+    if word.casefold() in BENIGN_WORDS:
+        return BENIGN
+    if word.casefold() in BACKGROUND_WORDS:
+        return BACKGROUND
+    return word or None

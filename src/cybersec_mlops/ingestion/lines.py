@@ -1,0 +1,203 @@
+"""Runs of whole lines: how a stream of bytes is cut, numbered and cleaned before anything parses it.
+
+A text log is read in blocks of some 32 MiB that end at a line's end, so that memory is bounded and each block can be
+parsed at once. What no parser should meet is dealt with here: lines that are too long, blank, of another encoding, with
+NUL bytes; Windows line ends; byte-order marks. Line numbers are those of the decompressed original, from 1.
+Nothing in here knows a format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, Final, Literal
+
+import numpy as np
+import polars as pl
+
+from cybersec_mlops.ingestion.rejected import Rejected
+
+MAX_LINE_BYTES: Final = 1 << 20
+"""A longer line is set aside: 1 MiB."""
+
+BOM: Final = b"\xef\xbb\xbf"
+
+Encoding = Literal["utf-8", "cp1252"]
+"""What a line that is not UTF-8 is taken for: "utf-8" sets it aside, "cp1252" reads it as Windows-1252."""
+
+
+class Lines:
+    r"""Whole lines in one buffer, with their numbers in the original.
+
+    Parameters
+    ----------
+    data : bytes
+        The lines, each with its newline.
+    numbers : int or ndarray of int64
+        The number of the first line where they follow each other, otherwise of each.
+
+    Examples
+    --------
+    >>> lines = Lines(b"a\nb\nc\n", 10)
+    >>> lines.height, lines.raw(1), lines.number(1)
+    (3, b'b', 11)
+    >>> rest = lines.edit({1: None})
+    >>> rest.data, rest.number(1)
+    (b'a\nc\n', 12)
+    """
+
+    __slots__ = ("_numbers", "data", "ends")
+
+    def __init__(self, data: bytes, numbers: int | np.ndarray, ends: np.ndarray | None = None) -> None:
+        self.data = data
+        self.ends: np.ndarray = np.flatnonzero(self.codes == 10) if ends is None else ends
+        self._numbers = numbers
+
+    @property
+    def codes(self) -> np.ndarray:
+        """The bytes as numbers, without a copy."""
+        return np.frombuffer(self.data, np.uint8)
+
+    @property
+    def height(self) -> int:
+        """How many lines."""
+        return len(self.ends)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each line begins."""
+        return np.concatenate((np.zeros(1, np.int64), self.ends + 1))[: self.height]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Bytes of each line, without its newline."""
+        lengths: np.ndarray = self.ends - self.starts
+        return lengths
+
+    def raw(self, index: int) -> bytes:
+        """Return a line without its newline."""
+        start = int(self.ends[index - 1]) + 1 if index else 0
+        return self.data[start : int(self.ends[index])]
+
+    def number(self, index: int) -> int:
+        """Return the number of a line in the original."""
+        return self._numbers + index if isinstance(self._numbers, int) else int(self._numbers[index])
+
+    def numbers(self) -> pl.Series:
+        """Return the numbers of all lines, Int64."""
+        if isinstance(self._numbers, int):
+            return pl.int_range(self._numbers, self._numbers + self.height, dtype=pl.Int64, eager=True)
+        return pl.Series(self._numbers, dtype=pl.Int64)
+
+    def part(self, start: int, stop: int) -> Lines:
+        """Return the lines from `start` up to `stop`."""
+        if start == 0 and stop == self.height:
+            return self
+        begin = int(self.ends[start - 1]) + 1 if start else 0
+        end = int(self.ends[stop - 1]) + 1 if stop else 0
+        numbers = self._numbers + start if isinstance(self._numbers, int) else self._numbers[start:stop]
+        return Lines(self.data[begin:end], numbers, self.ends[start:stop] - begin)
+
+    def edit(self, changes: Mapping[int, bytes | None]) -> Lines:
+        """Return the lines with some replaced, or dropped where the replacement is None."""
+        if not changes:
+            return self
+        pieces, done = [], 0
+        for index in sorted(changes):
+            pieces.append(self.data[done : int(self.ends[index - 1]) + 1 if index else 0])
+            if (line := changes[index]) is not None:
+                pieces.append(line + b"\n")
+            done = int(self.ends[index]) + 1
+        pieces.append(self.data[done:])
+        kept = np.ones(self.height, dtype=bool)
+        kept[[index for index, line in changes.items() if line is None]] = False
+        return Lines(b"".join(pieces), self.numbers().to_numpy()[kept])
+
+
+def read_lines(
+    stream: BinaryIO, *, batch_bytes: int, max_line_bytes: int = MAX_LINE_BYTES, first: int = 1
+) -> Iterator[Lines]:
+    """Cut a stream into runs of whole lines of about `batch_bytes`; a last line without newline is given one.
+
+    Of a line longer than `max_line_bytes` only that much and a little more is kept, so that `clean` can set it aside.
+    """
+    rest = b""
+    while chunk := stream.read(batch_bytes):
+        cut = chunk.rfind(b"\n") + 1
+        if not cut:
+            rest = (rest + chunk)[: max_line_bytes + 1]
+            continue
+        lines = Lines(rest + chunk[:cut] if rest else chunk[:cut], first)
+        rest = chunk[cut:][: max_line_bytes + 1]
+        first += lines.height
+        yield lines
+    if rest:
+        yield Lines(rest + b"\n", first)
+
+
+def clean(
+    lines: Lines,
+    rejected: Rejected,
+    skipped: dict[str, int],
+    *,
+    encoding: Encoding = "utf-8",
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> Lines:
+    """Take away what no parser should meet; what goes is in `rejected` or counted in `skipped`.
+
+    Returns
+    -------
+    Lines
+        UTF-8 without NUL, byte-order marks, carriage returns at line ends, blank and over-long lines.
+    """
+    if b"\r\n" in lines.data:
+        lines = Lines(lines.data.replace(b"\r\n", b"\n"), lines.numbers().to_numpy())
+    if BOM in lines.data:
+        lines = _without_marks(lines)
+    changes: dict[int, bytes | None] = {}
+    lengths = lines.lengths
+    for index in np.flatnonzero(lengths > max_line_bytes).tolist():
+        changes[index] = None
+        rejected.add(lines, index, "line_too_long", detail=f"more than {max_line_bytes} bytes")
+    for index in _lines_with(lines, lines.codes == 0) if b"\0" in lines.data else ():
+        if index not in changes:
+            changes[index] = None
+            rejected.add(lines, index, "nul_byte", detail="a NUL byte, expected text")
+    if not lines.data.isascii():
+        _check_encoding(lines, encoding, changes, rejected)
+    blank = np.flatnonzero(lengths == 0).tolist()
+    if blank:
+        changes.update(dict.fromkeys(blank))
+        skipped["blank_line"] = skipped.get("blank_line", 0) + len(blank)
+    return lines.edit(changes)
+
+
+def _without_marks(lines: Lines) -> Lines:
+    marked = [i for i in _lines_with(lines, lines.codes == BOM[0]) if lines.raw(i).startswith(BOM)]
+    return lines.edit({index: lines.raw(index).removeprefix(BOM) for index in marked})
+
+
+def _lines_with(lines: Lines, hits: np.ndarray) -> list[int]:
+    found: list[int] = np.unique(np.searchsorted(lines.ends, np.flatnonzero(hits))).tolist()
+    return found
+
+
+def _check_encoding(lines: Lines, encoding: Encoding, changes: dict[int, bytes | None], rejected: Rejected) -> None:
+    if _is_utf8(lines.data):
+        return
+    for index in _lines_with(lines, lines.codes >= 128):
+        line = lines.raw(index)
+        if index in changes or _is_utf8(line):
+            continue
+        if encoding == "utf-8":
+            changes[index] = None
+            rejected.add(lines, index, "not_utf8", detail="bytes that are not UTF-8")
+        else:
+            changes[index] = line.decode("cp1252", errors="replace").encode()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

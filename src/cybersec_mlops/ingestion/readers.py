@@ -1,0 +1,38 @@
+"""The table of readers: one entry for each log format."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.ingestion.cicflowmeter import CICFlowMeter
+from cybersec_mlops.ingestion.kdd import KDD99, NSLKDD
+from cybersec_mlops.ingestion.reader import Reader
+from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
+from cybersec_mlops.ingestion.zeek_conn import ZeekConn
+
+READERS: Final[dict[str, Reader]] = {
+    reader.name: reader for reader in (ZeekConn(), CICFlowMeter(), NSLKDD(), KDD99(), UNSWNB15())
+}
+"""Format name to reader, in the order in which they are asked."""
+
+
+def reader_of(format_name: str, *, timezone: str = "UTC") -> Reader:
+    """Return the reader of a format.
+
+    Parameters
+    ----------
+    format_name : str
+        A key of `READERS`.
+    timezone : str
+        IANA zone of times that do not say theirs (CICFlowMeter's).
+
+    Raises
+    ------
+    ConfigError
+        There is no such format.
+    """
+    reader = READERS.get(format_name)
+    if reader is None:
+        raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(READERS)}")
+    return CICFlowMeter(timezone) if isinstance(reader, CICFlowMeter) else reader

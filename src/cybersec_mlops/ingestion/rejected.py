@@ -1,0 +1,40 @@
+"""Rows that break a rule: collected with their reason, line and text, and handed over as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
+from cybersec_mlops.ingestion.reader import REJECTED_ROWS
+
+if TYPE_CHECKING:
+    from cybersec_mlops.ingestion.lines import Lines
+
+_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
+
+
+def printable(text: str, limit: int = REJECTED_TEXT_LIMIT) -> str:
+    r"""Return the beginning of a hostile text with its control characters written out, except tabs.
+
+    >>> printable("a\x1b[31m\tb", limit=8)
+    'a\\x1b[31'
+    """
+    return text[:limit].translate(_CONTROL)[:limit]
+
+
+class Rejected:
+    """What was set aside while a block was read."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, str, str | None, str, str]] = []
+
+    def add(self, lines: Lines, index: int, reason: str, *, detail: str, field: str | None = None) -> None:
+        """Set a line aside: `reason` is a short code, `detail` says expected against found."""
+        text = lines.raw(index)[: 4 * REJECTED_TEXT_LIMIT].decode(errors="replace")
+        self._rows.append((lines.number(index), reason, field, printable(detail), printable(text)))
+
+    def frame(self) -> pl.DataFrame:
+        """Return everything as `REJECTED_ROWS`, in the order of the lines."""
+        return pl.DataFrame(sorted(self._rows, key=lambda row: row[0]), schema=REJECTED_ROWS, orient="row")

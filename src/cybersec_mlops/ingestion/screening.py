@@ -1,0 +1,99 @@
+"""Rules that a row must keep, checked for a whole block at once; the few rows that break one are set aside.
+
+A format says its rules as Polars expressions. Where no row breaks any, which is almost always, the cost is one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from cybersec_mlops.ingestion.lines import Lines
+from cybersec_mlops.ingestion.rejected import Rejected, printable
+
+VALUE_LIMIT: Final = 60
+"""Characters of a wrong value that are shown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """Something that no row may do."""
+
+    field: str
+    """The canonical or native column that is at fault."""
+    reason: str
+    """Short code: "bad_port"."""
+    expected: str
+    """In words: "a port 0-65535"."""
+    broken: pl.Expr
+    """True where a row breaks the rule; null counts as kept."""
+
+
+def below_zero(field: str, expected: str = "a count of 0 or more", reason: str = "bad_count") -> Rule:
+    """Return the rule that a column is not negative."""
+    return Rule(field, reason, expected, pl.col(field) < 0)
+
+
+def outside(field: str, low: float, high: float, *, reason: str, expected: str) -> Rule:
+    """Return the rule that a column is a finite number from `low` to `high`."""
+    return Rule(field, reason, expected, ~pl.col(field).is_between(low, high))  # NaN is not between anything
+
+
+def missing(field: str) -> Rule:
+    """Return the rule that a column has a value."""
+    return Rule(field, "missing_value", "a value", pl.col(field).is_null())
+
+
+def screen(
+    frame: pl.DataFrame,
+    lines: Lines,
+    rules: Sequence[Rule],
+    rejected: Rejected,
+    *,
+    failed: Mapping[Rule, pl.Series],
+    value: Callable[[bytes, str], str | None],
+) -> pl.DataFrame:
+    """Return the rows that keep every rule; each other one goes to `rejected` with the first rule that it breaks.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row for each of `lines`, in the same order.
+    failed : mapping of Rule to Series
+        What is already known to be broken: Boolean, one per row.
+    value : callable
+        Gives the text of a field of a line, for the message.
+    """
+    broken = {**failed, **_broken(frame, rules)}
+    if not broken:
+        return frame
+    any_broken = pl.Series([False]).new_from_index(0, frame.height)
+    first: dict[int, Rule] = {}
+    for rule, series in broken.items():
+        any_broken = any_broken | series
+        for index in series.arg_true().to_list():
+            first.setdefault(index, rule)
+    for index, rule in first.items():
+        found = value(lines.raw(index), rule.field)
+        shown = "is missing" if found is None else f'is "{printable(found, VALUE_LIMIT)}"'
+        rejected.add(lines, index, rule.reason, field=rule.field, detail=f"{shown}, expected {rule.expected}")
+    return frame.filter(~any_broken)
+
+
+def _broken(frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[Rule, pl.Series]:
+    if not rules:
+        return {}
+    hits = frame.select(rule.broken.any().alias(str(number)) for number, rule in enumerate(rules)).row(0)
+    found = [rule for rule, hit in zip(rules, hits, strict=True) if hit]
+    return {rule: frame.select(rule.broken.fill_null(value=False)).to_series() for rule in found}
+
+
+def conform(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return exactly the columns of `schema`, null where `frame` has none."""
+    have = frame.schema
+    return frame.select(
+        pl.col(name).cast(dtype) if name in have else pl.lit(None, dtype).alias(name) for name, dtype in schema.items()
+    )

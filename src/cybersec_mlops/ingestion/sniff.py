@@ -1,0 +1,135 @@
+"""Which format a file is of, from its content alone; and where it is none, what it looks like.
+
+Every reader is asked; nothing in here knows a format in detail.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.lines import BOM
+from cybersec_mlops.ingestion.reader import Head, Recognition, Refusal
+from cybersec_mlops.ingestion.readers import READERS, reader_of
+from cybersec_mlops.ingestion.rejected import printable
+
+SUPPORTED: Final = (
+    "Zeek conn.log (TSV or JSON), CICFlowMeter CSV, KDD99, NSL-KDD, the UNSW-NB15 partition; plain or compressed"
+)
+_BINARY: Final = (
+    (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
+    (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)"),
+    (b"\x4d\x3c\xb2\xa1", "a packet capture (pcap)"),
+    (b"\x0a\x0d\x0d\x0a", "a packet capture (pcapng)"),
+    (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"\x7fELF", "a program"),
+    (b"%PDF", "a PDF document"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+)
+_HINTS: Final = {
+    "a packet capture (pcap)": "run Zeek over it (zeek -r FILE) and give the conn.log",
+    "a packet capture (pcapng)": "run Zeek over it (zeek -r FILE) and give the conn.log",
+    "text in UTF-16": "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE",
+}
+
+
+def recognise(head: Head, *, format: str | None = None) -> Recognition | Refusal:  # noqa: A002 - the flag's name
+    """Say which format a file of this beginning is of, or why it cannot be used.
+
+    Parameters
+    ----------
+    head : Head
+        The beginning of the decompressed file.
+    format : str, optional
+        The format that it must be of, a key of `READERS`.
+
+    Raises
+    ------
+    ConfigError
+        There is no such format.
+    """
+    asked = [reader_of(format)] if format else list(READERS.values())
+    if not head.data.removeprefix(BOM).strip():
+        return Refusal("is empty", hint="give a file with connections", passable=True)
+    refusals = []
+    for reader in asked:
+        answer = reader.recognise(head)
+        if isinstance(answer, Recognition):
+            return answer
+        if answer is not None:
+            refusals.append(answer)
+    if refusals:
+        return refusals[0]
+    looks = describe(head)
+    wanted = f"the format {format}" if format else "a known format"
+    hint = _HINTS.get(looks, f"supported are: {SUPPORTED}")
+    return Refusal(f"is not of {wanted}: it looks like {looks}", hint=hint, line=None, passable=True)
+
+
+def refused(refusal: Refusal, *, source: str) -> DataError:
+    """Return the error for a file that was named and cannot be used."""
+    return DataError(refusal.message, hint=refusal.hint, source=source, line=refusal.line)
+
+
+def describe(head: Head) -> str:
+    r"""Say in words what an unknown file looks like.
+
+    >>> describe(Head(b"\xd4\xc3\xb2\xa1\x02\x00", complete=True))
+    'a packet capture (pcap)'
+    >>> describe(Head(b"a,b,c\n1,2,3\n", complete=True))
+    'a table of 3 columns: a, b, c'
+    """
+    for magic, name in _BINARY:
+        if head.data.startswith(magic):
+            return name
+    if b"\0" in head.data[:4096]:
+        return _netflow(head.data) or "binary data"
+    text = head.data.removeprefix(BOM).lstrip()
+    first = text.partition(b"\n")[0].decode(errors="replace").strip()
+    if first.startswith(("{", "[")):
+        return _json(first)
+    return _text(first)
+
+
+def _netflow(data: bytes) -> str | None:
+    version = int.from_bytes(data[:2], "big")
+    return {5: "NetFlow v5 datagrams", 9: "NetFlow v9 datagrams", 10: "IPFIX datagrams"}.get(version)
+
+
+def _json(first: str) -> str:
+    try:
+        record = json.loads(first)
+    except (ValueError, RecursionError):
+        return "JSON over several lines, or damaged JSON"
+    if isinstance(record, list):
+        return "a JSON array"
+    if "event_type" in record:
+        return f"Suricata EVE ({printable(str(record['event_type']), 20)} records)"
+    return f"JSON with the keys {_some(list(record))}"
+
+
+def _text(first: str) -> str:
+    if first.startswith("StartTime"):
+        return "Argus bidirectional flows"
+    if "IPV4_SRC_ADDR" in first:
+        return "a NetFlow table of the NF-* kind"
+    if first.startswith(("version account-id", "2 ")) and first.count(" ") == 13:
+        return "AWS VPC flow logs"
+    if re.match(r"Date first seen", first):
+        return "nfdump's text"
+    for separator, word in (("\t", "tab-separated "), (",", ""), (";", "semicolon-separated ")):
+        if (count := first.count(separator)) >= 2:
+            return f"a {word}table of {count + 1} columns: {_some(first.split(separator))}"
+    if re.match(r"[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d ", first):
+        return "a syslog file"
+    return f"text that begins with {printable(first, 60)!r}"
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(printable(name.strip(), 30) for name in names[:6])
+    return f"{shown}, ..." if len(names) > 6 else shown

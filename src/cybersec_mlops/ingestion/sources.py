@@ -1,0 +1,213 @@
+"""What a SOURCE names: a file, a folder, a glob, an S3 object or an S3 prefix, as an ordered list of files.
+
+A file that is named itself must be usable; of what is found in a folder, files of another type are passed over, and the
+caller is told. Names are hostile: they are cleaned for display. Links that leave the folder are not followed.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.rejected import printable
+from cybersec_mlops.storage.objects import ObjectStore
+
+_NAME_LIMIT: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file to read."""
+
+    name: str
+    """As the user gave it or found it, safe to show."""
+    bytes: int
+    """Size as it is stored."""
+    explicit: bool
+    """Whether it was named itself; otherwise it was found in a folder, by a glob or under a prefix."""
+    opener: Callable[[], BinaryIO] = field(repr=False, compare=False)
+
+    def open(self) -> BinaryIO:
+        """Open it at its beginning.
+
+        Raises
+        ------
+        DataError
+            It cannot be read.
+        """
+        try:
+            return self.opener()
+        except OSError as error:
+            raise DataError(
+                f"cannot be read: {error.strerror}", source=self.name, hint="check that it exists and may be read"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was found and is not used."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What a SOURCE stands for."""
+
+    sources: tuple[Source, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def expand(source: str) -> Expansion:
+    """Return the files that a SOURCE stands for, in the order of their names.
+
+    Raises
+    ------
+    DataError
+        Nothing is there: a missing file, an empty folder, a glob or prefix without a match.
+    PlatformError
+        The object store did not answer.
+    """
+    if source.startswith("s3://"):
+        return _from_store(source)
+    path = Path(source)
+    if not source.strip() or "\0" in source:
+        raise DataError("an empty name is no source", hint="name a file, a folder, a glob or an s3:// prefix")
+    if path.is_dir():
+        return _required(_walk(path), source, "the folder has no files")
+    if path.exists():
+        return Expansion((_file(path, explicit=True),))
+    if glob.has_magic(source):
+        return _required(_matches(source), source, "no file matches this pattern")
+    raise DataError(
+        "there is no such file or folder", source=printable(source, _NAME_LIMIT), hint="check the name and the folder"
+    )
+
+
+def _required(found: Expansion, source: str, problem: str) -> Expansion:
+    if found.sources or found.skipped:
+        return found
+    raise DataError(problem, source=printable(source, _NAME_LIMIT), hint="check where the logs are written")
+
+
+def _file(path: Path, *, explicit: bool) -> Source:
+    name = printable(os.fspath(path).encode(errors="surrogateescape").decode(errors="replace"), _NAME_LIMIT)
+    try:
+        if not path.is_file():
+            raise DataError("is not a regular file", source=name, hint="write it to a file first: it is read twice")
+        return Source(name, path.stat().st_size, explicit, lambda: path.open("rb"))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", source=name) from error
+
+
+def _walk(root: Path) -> Expansion:
+    sources, skipped = list[Source](), list[Skipped]()
+
+    def unreadable(error: OSError) -> None:
+        skipped.append(Skipped(printable(str(error.filename), _NAME_LIMIT), f"cannot be read: {error.strerror}"))
+
+    for folder, folders, files in os.walk(root, onerror=unreadable):
+        folders.sort()
+        for name in list(folders):
+            if (Path(folder) / name).is_symlink():
+                folders.remove(name)
+                skipped.append(Skipped(_shown(Path(folder) / name), "a symbolic link to a folder"))
+        for name in sorted(files):
+            _sort_out(Path(folder) / name, root, sources, skipped)
+    return Expansion(tuple(sorted(sources, key=lambda source: source.name)), tuple(skipped))
+
+
+def _matches(pattern: str) -> Expansion:
+    fixed = Path(*_fixed_parts(pattern))
+    sources, skipped = list[Source](), list[Skipped]()
+    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+        path = Path(name)
+        if path.is_dir() and not path.is_symlink():
+            if "**" not in pattern:
+                below = _walk(path)
+                sources += below.sources
+                skipped += below.skipped
+        else:
+            _sort_out(path, fixed, sources, skipped)
+    return Expansion(tuple(sources), tuple(skipped))
+
+
+def _fixed_parts(pattern: str) -> Iterator[str]:
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _sort_out(path: Path, root: Path, sources: list[Source], skipped: list[Skipped]) -> None:
+    shown = _shown(path)
+    if path.name.startswith("."):
+        skipped.append(Skipped(shown, "a hidden file"))
+    elif path.is_symlink() and not _stays_inside(path, root):
+        skipped.append(Skipped(shown, "a symbolic link that leaves the folder"))
+    elif not path.is_file():
+        skipped.append(Skipped(shown, "not a regular file"))
+    else:
+        sources.append(_file(path, explicit=False))
+
+
+def _stays_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _shown(path: Path) -> str:
+    return printable(os.fspath(path).encode(errors="surrogateescape").decode(errors="replace"), _NAME_LIMIT)
+
+
+def _from_store(url: str) -> Expansion:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    store = ObjectStore.from_url(f"s3://{bucket}")
+    if key and not key.endswith("/") and (size := store.size(key)) is not None:
+        return Expansion((_object(store, key, size, explicit=True),))
+    found = [_object(store, name, size, explicit=False) for name, size in store.list(key) if size or name[-1] != "/"]
+    return _required(Expansion(tuple(found)), url, "there is no object under this prefix")
+
+
+def _object(store: ObjectStore, key: str, size: int, *, explicit: bool) -> Source:
+    name = printable(store.uri(key), _NAME_LIMIT)
+    return Source(name, size, explicit, lambda: stream_of(store.chunks(key)))
+
+
+class _Chunks(io.RawIOBase):
+    """Pieces of bytes as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks, self._rest = chunks, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        while not self._rest:
+            if (piece := next(self._chunks, None)) is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+def stream_of(chunks: Iterator[bytes]) -> BinaryIO:
+    """Return pieces of bytes as a file to read.
+
+    >>> stream_of(iter([b"ab", b"", b"cd"])).read(3)
+    b'abc'
+    """
+    return io.BufferedReader(_Chunks(chunks), 1 << 20)

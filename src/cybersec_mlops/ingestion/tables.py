@@ -1,0 +1,125 @@
+"""How a table of separated values is read once a format has said what its columns are.
+
+A format gives a `Form` for a header line; this file does the rest: blocks, headers repeated within the file, screening,
+labels, the exact columns of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import numpy as np
+import polars as pl
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.delimited import Layout, read_cells, split_quoted
+from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
+from cybersec_mlops.ingestion.reader import Batch, Reader, batch_schema
+from cybersec_mlops.ingestion.rejected import Rejected
+from cybersec_mlops.ingestion.screening import Rule, conform, screen
+
+MAX_COLUMNS: Final = 2_000
+
+
+def unchanged(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame as it is."""
+    return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a header line says about the rows below it."""
+
+    layout: Layout
+    rules: tuple[Rule, ...]
+    prepare: Callable[[pl.DataFrame], pl.DataFrame] = unchanged
+    """Makes what the rules look at, row by row."""
+    finish: Callable[[pl.DataFrame], pl.DataFrame] = unchanged
+    """Makes the canonical and native columns of the rows that keep the rules."""
+    impossible: Callable[[pl.DataFrame], dict[str, int]] | None = None
+    """Counts the values that `finish` will set to null, by column, on the rows that keep the rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How a format's tables begin."""
+
+    form_of_header: Callable[[list[str]], Form | None]
+    """Gives the form of a header's names; None when the line is no header."""
+    form_of_row: Callable[[list[str]], Form | None] | None = None
+    """Gives the form of a first row without a header, where the format allows it."""
+    encoding: Encoding = "utf-8"
+    expected: str = "a header"
+
+
+def names_of(line: bytes, separator: str = ",") -> list[str]:
+    """Return the values of a header line, without the blanks and the quotes around them."""
+    text = line.removeprefix(BOM).rstrip(b"\r\n")
+    cells = split_quoted(text, separator) if b'"' in text else text.decode(errors="replace").split(separator)
+    return [cell.strip() for cell in cells or ()]
+
+
+def read_table(reader: Reader, table: Table, stream: BinaryIO, *, source: str, batch_bytes: int) -> Iterator[Batch]:
+    """Read a table; see `Reader.read`."""
+    schema = batch_schema(reader)
+    form: Form | None = None
+    for block in read_lines(stream, batch_bytes=batch_bytes):
+        rejected, skipped, nulled = Rejected(), dict[str, int](), dict[str, int]()
+        lines = clean(block, rejected, skipped, encoding=table.encoding)
+        frames = []
+        for new_form, rows in _split_headers(lines, form, table, skipped):
+            form = new_form
+            if rows.height and form is None:
+                raise DataError(f"expected {table.expected}", source=source, line=rows.number(0))
+            if rows.height and form is not None:
+                frames.append(conform(_read_rows(rows, form, rejected, nulled), schema))
+        kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+        batch = Batch(kept, rejected.frame(), skipped, nulled)
+        if batch.read:
+            yield batch
+
+
+def _split_headers(
+    lines: Lines, form: Form | None, table: Table, skipped: dict[str, int]
+) -> Iterator[tuple[Form | None, Lines]]:
+    """Give the runs of rows between the header lines, each with its form; the last may have no rows."""
+    headers: dict[int, Form] = {}
+    for index in _candidates(lines):
+        line = lines.raw(index)
+        names = names_of(line) if line.count(b",") < MAX_COLUMNS else []
+        if (found := table.form_of_header(names)) is not None:
+            headers[index] = found
+            if form is not None or len(headers) > 1:
+                skipped["repeated_header"] = skipped.get("repeated_header", 0) + 1
+    rows = lines.edit(dict.fromkeys(headers))
+    if form is None and 0 not in headers and table.form_of_row is not None and lines.height:
+        form = table.form_of_row(names_of(lines.raw(0)))
+    done = 0
+    for dropped, (index, found) in enumerate(headers.items()):
+        if index - dropped > done:
+            yield form, rows.part(done, index - dropped)
+            done = index - dropped
+        form = found
+    yield form, rows.part(done, rows.height)
+
+
+def _candidates(lines: Lines) -> list[int]:
+    """Return the lines that may be headers: those that do not begin like a number."""
+    if not lines.height:
+        return []
+    first = lines.codes[lines.starts]
+    digit = (first >= ord("0")) & (first <= ord("9")) | (first == ord("-"))
+    found: list[int] = np.flatnonzero(~digit).tolist()
+    return found
+
+
+def _read_rows(lines: Lines, form: Form, rejected: Rejected, nulled: dict[str, int]) -> pl.DataFrame:
+    cells = read_cells(lines, form.layout, rejected, quoted=True)
+    frame = form.prepare(cells.frame.with_columns(cells.lines.numbers().alias("raw_line")))
+    frame = screen(frame, cells.lines, form.rules, rejected, failed=cells.failed, value=form.layout.cell)
+    if form.impossible is not None:
+        for name, count in form.impossible(frame).items():
+            nulled[name] = nulled.get(name, 0) + count
+    return form.finish(frame)

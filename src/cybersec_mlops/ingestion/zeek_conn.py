@@ -1,0 +1,163 @@
+"""The reader of Zeek's ``conn.log``: TSV or JSON, labelled or not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, Final
+
+import polars as pl
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
+from cybersec_mlops.ingestion.lines import BOM, clean, read_lines
+from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
+from cybersec_mlops.ingestion.rejected import Rejected, printable
+from cybersec_mlops.ingestion.screening import conform
+from cybersec_mlops.ingestion.zeek_tsv import Header
+
+NAME: Final = "zeek_conn"
+_CONN_HINT: Final = "give the conn.log of the same capture: the pipeline works on connections"
+_NO_ROWS_HINT: Final = "the sensor wrote the header and no connection; give a log of a time with traffic"
+
+
+class ZeekConn:
+    """Zeek's connection log."""
+
+    name = NAME
+    has_time = True
+    native_columns: Mapping[str, pl.DataType] = {}
+    shortcut_columns: Mapping[str, str] = {}
+
+    def recognise(self, head: Head) -> Recognition | Refusal | None:
+        """Recognise a header of comment lines, or records in JSON."""
+        text = head.data.removeprefix(BOM).lstrip(b" \t\r\n")
+        if text.startswith((b"#separator", b"#fields", b"#path")):
+            return _recognise_tsv(head)
+        if text.startswith(b"{"):
+            return _recognise_json(head)
+        if text.startswith(b"[") and b'"id.orig_h"' in text[:4096]:
+            return Refusal(
+                "Zeek records in one JSON array, expected one object per line", hint="convert it: jq -c '.[]' FILE"
+            )
+        return None
+
+    def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
+        """Read a log; see `Reader.read`."""
+        header, form = Header(), ""
+        for block in read_lines(stream, batch_bytes=batch_bytes):
+            rejected, skipped = Rejected(), dict[str, int]()
+            lines = clean(block, rejected, skipped)
+            if not form and lines.height:
+                form = "tsv" if zeek_tsv.is_comment(lines.raw(0)) else "json"
+            frames: list[pl.DataFrame | None] = []
+            if form == "tsv":
+                try:
+                    for header, rows in zeek_tsv.split_comments(lines, header):  # noqa: B020 - the header goes on
+                        frames.append(zeek_tsv.read_rows(rows, header, rejected, skipped))
+                except DataError as error:
+                    raise DataError(error.message, hint=error.hint, source=source) from error
+            elif lines.height:
+                frames.append(zeek_json.read_rows(lines, rejected, skipped))
+            batch = Batch(self._joined(frames), rejected.frame(), skipped)
+            if batch.read:
+                yield batch
+
+    def _joined(self, frames: list[pl.DataFrame | None]) -> pl.DataFrame:
+        schema = batch_schema(self)
+        conforming = [conform(frame, schema) for frame in frames if frame is not None]
+        return pl.concat(conforming) if conforming else pl.DataFrame(schema=schema)
+
+
+def _recognise_tsv(head: Head) -> Recognition | Refusal | None:
+    header, row = Header(), None
+    lines = head.data.splitlines()
+    for number, line in enumerate(lines if head.complete else lines[:-1], 1):
+        if zeek_tsv.is_comment(line):
+            header = zeek_tsv.read_comment(line, header)
+        elif line.strip() and header.fields:
+            row = number
+            if header.is_connection:
+                break
+    if not header.fields:
+        return Refusal("a Zeek log without a #fields line", hint="the header is incomplete; export the log again")
+    if not header.is_connection:
+        return _other_log(header)
+    if row is None and head.complete:
+        return Refusal("a Zeek conn log with a header and no rows", hint=_NO_ROWS_HINT, passable=True)
+    return Recognition(NAME, "tsv", has_time=True, ignored=header.ignored, notes=_label_notes(header.names))
+
+
+def _other_log(header: Header) -> Refusal:
+    shown = ", ".join(printable(name, 30) for name in header.names[:8])
+    if header.path and header.path != "conn":
+        message = f"a Zeek log of another type: {printable(header.path, 40)}.log ({shown}, ...), expected conn.log"
+        return Refusal(message, hint=_CONN_HINT, passable=True)
+    lacking = ", ".join(zeek_columns.missing_columns(header.names))
+    return Refusal(
+        f"a Zeek log whose columns are not those of conn.log: {lacking} missing among {shown}, ...",
+        hint="check the #fields line; the columns may be in any order, and more may follow",
+    )
+
+
+def _label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
+    return ("labelled",) if "label" in names else ()
+
+
+def _recognise_json(head: Head) -> Recognition | Refusal | None:
+    records = list(_records(head))
+    kinds = Counter(record_kind(record) for record in records)
+    if kinds["conn"]:
+        names = {name for record in records if record_kind(record) == "conn" for name in record}
+        ignored = sorted(name for name in names - set(zeek_json.STREAM_KEYS) if not zeek_columns.column_of(name))
+        others = tuple(f"also holds {kind} records, which are passed over" for kind in sorted(kinds) if kind != "conn")
+        notes = (*_label_notes(tuple(names)), *others)
+        return Recognition(NAME, "json", has_time=True, ignored=tuple(ignored), notes=notes)
+    zeek = [kind for kind, _ in kinds.most_common() if kind not in ("conn", "")]
+    if not zeek:
+        return None
+    logs = ", ".join(f"{printable(kind, 40)}.log" for kind in zeek[:5])
+    return Refusal(f"Zeek JSON of another type: {logs}, expected conn.log", hint=_CONN_HINT, passable=True)
+
+
+def _records(head: Head) -> Iterator[dict[str, Any]]:
+    lines = head.data.removeprefix(BOM).splitlines()
+    for line in lines if head.complete else lines[:-1]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+_TELLTALES: Final = (
+    ("dns", {"query", "qtype_name", "rcode_name", "trans_id"}),
+    ("http", {"method", "uri", "user_agent", "status_code"}),
+    ("ssl", {"cipher", "server_name", "ssl_history", "established"}),
+    ("ssh", {"auth_attempts", "kex_alg", "host_key"}),
+    ("files", {"fuid", "mime_type", "seen_bytes"}),
+    ("x509", {"certificate.version", "certificate_version", "certificate.serial", "certificate_serial"}),
+    ("notice", {"note", "suppress_for"}),
+    ("weird", {"peer", "name"}),
+)
+
+
+def record_kind(record: Mapping[str, Any]) -> str:
+    """Return which of Zeek's logs a JSON record belongs to, "" where it is none that is known.
+
+    >>> record_kind({"_path": "ssl"}), record_kind({"uid": "C1", "ts": 1, "query": "a", "qtype_name": "A"})
+    ('ssl', 'dns')
+    """
+    for key in zeek_json.STREAM_KEYS:
+        if isinstance(record.get(key), str) and record[key]:
+            return str(record[key])
+    if zeek_columns.is_connection(record.keys() | {"conn_state"} if "missed_bytes" in record else record.keys()):
+        return "conn"
+    if "ts" not in record:
+        return ""
+    for kind, keys in _TELLTALES:
+        if len(keys & record.keys()) >= 2:
+            return kind
+    return "unknown" if "uid" in record and ("id.orig_h" in record or "id_orig_h" in record) else ""

@@ -1,0 +1,176 @@
+r"""Zeek's TSV form of ``conn.log``: the header says what the columns are, and may change within a file.
+
+Source: https://docs.zeek.org/en/master/log-formats.html. Unset is ``-`` and an empty set ``(empty)``, unless the header
+says otherwise; both become null. Zeek writes separators inside values as ``\x09``, so a tab always separates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion import zeek_columns
+from cybersec_mlops.ingestion.delimited import Cells, Column, Layout, read_cells
+from cybersec_mlops.ingestion.lines import BOM, Lines
+from cybersec_mlops.ingestion.rejected import Rejected, printable
+from cybersec_mlops.ingestion.screening import screen
+
+MAX_COLUMNS: Final = 2_000
+TAIL: Final = "tail"
+_GAP: Final = "   "
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the comment lines have said so far."""
+
+    separator: str = "\t"
+    unset: str = "-"
+    empty: str = "(empty)"
+    path: str | None = None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, also those that IoT-23 joins by three blanks."""
+        return tuple(name for field in self.fields for name in field.split(_GAP))
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Columns that are not read."""
+        return tuple(name for name in self.names if zeek_columns.column_of(name) is None)
+
+    @property
+    def is_connection(self) -> bool:
+        """Whether what follows are connections."""
+        return zeek_columns.is_connection(self.names)
+
+    def layout(self) -> Layout:
+        """Return what to read of the columns."""
+        columns = [zeek_columns.column_of(name) for name in self.fields]
+        if _GAP in self.fields[-1]:
+            columns[-1] = Column(TAIL, pl.String())
+        seen: set[str] = set()
+        for position, column in enumerate(columns):
+            if column is not None and column.name in seen:
+                columns[position] = None
+            elif column is not None:
+                seen.add(column.name)
+        return Layout(self.separator, tuple(columns), (self.unset, self.empty))
+
+
+def is_comment(line: bytes) -> bool:
+    """Say whether a line is a comment; a mark, blanks or a tab may stand before it."""
+    return line.removeprefix(BOM).lstrip(b" \t").startswith(b"#")
+
+
+def read_comment(line: bytes, header: Header) -> Header:
+    r"""Return the header after one more comment line.
+
+    >>> read_comment(b"#path\tconn", Header()).path
+    'conn'
+
+    Raises
+    ------
+    DataError
+        A separator that is not one ASCII character, or too many columns.
+    """
+    text = line.removeprefix(BOM).decode(errors="replace").lstrip(" \t").rstrip("\r\n")
+    if text.startswith("#separator"):
+        return _changed(header, separator=_separator(text.removeprefix("#separator").strip(" ")))
+    word, *values = text.split(header.separator)
+    if word == "#fields":
+        if len(values) > MAX_COLUMNS:
+            raise DataError(f"a Zeek header with {len(values)} columns, at most {MAX_COLUMNS} are read")
+        return _changed(header, fields=tuple(values))
+    key = {"#path": "path", "#unset_field": "unset", "#empty_field": "empty"}.get(word)
+    return _changed(header, **{key: values[0]}) if key and values else header
+
+
+def _changed(header: Header, **values: Any) -> Header:
+    return Header(**{**{name: getattr(header, name) for name in Header.__slots__}, **values})
+
+
+def _separator(text: str) -> str:
+    separator = re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text) or "\t"
+    if len(separator) != 1 or not separator.isascii() or separator in '\n\r"':
+        raise DataError(
+            f"a Zeek log with the separator {printable(text, 20)!r}, expected one ASCII character",
+            hint="write the log with Zeek's default, #separator \\x09",
+        )
+    return separator
+
+
+def split_comments(lines: Lines, header: Header) -> Iterator[tuple[Header, Lines]]:
+    """Give the runs of rows between the comments, each with the header that holds for it.
+
+    The last one given may have no lines: it carries the header to the next block.
+    """
+    codes, starts = lines.codes, lines.starts
+    candidates = np.flatnonzero(np.isin(codes[starts], np.frombuffer(b"#\t ", np.uint8))) if lines.height else starts
+    comments = [index for index in candidates.tolist() if is_comment(lines.raw(index))]
+    rows = lines.edit(dict.fromkeys(comments))
+    done = 0
+    for dropped, index in enumerate(comments):
+        changed = read_comment(lines.raw(index), header)
+        if changed != header and done < index - dropped:
+            yield header, rows.part(done, index - dropped)
+            done = index - dropped
+        header = changed
+    yield header, rows.part(done, rows.height)
+
+
+def read_rows(lines: Lines, header: Header, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
+    """Read rows under one header; rows of another log type are counted in `skipped`."""
+    if not lines.height:
+        return None
+    if not header.fields:
+        for index in range(lines.height):
+            rejected.add(lines, index, "no_header", detail="a row before any #fields line")
+        return None
+    if not header.is_connection:
+        reason = f"other_stream:{printable(header.path or 'unknown', 40)}"
+        skipped[reason] = skipped.get(reason, 0) + lines.height
+        return None
+    layout = header.layout()
+    cells = read_cells(lines, layout, rejected)
+    if layout.columns[-1] is not None and layout.columns[-1].name == TAIL:
+        cells = _split_tail(cells, header, rejected)
+    frame = cells.frame.with_columns(cells.lines.numbers().alias("raw_line"))
+    frame = screen(
+        frame,
+        cells.lines,
+        zeek_columns.rules(frame.columns),
+        rejected,
+        failed=cells.failed,
+        value=layout.cell,
+    )
+    return zeek_columns.to_connections(frame)
+
+
+def _split_tail(cells: Cells, header: Header, rejected: Rejected) -> Cells:
+    """Split IoT-23's last column, "tunnel_parents   label   detailed-label", at its threes of blanks."""
+    names = header.fields[-1].split(_GAP)
+    parts = cells.frame[TAIL].fill_null("").str.split(_GAP)
+    wrong = parts.list.len() != len(names)
+    for index in wrong.arg_true().to_list():
+        detail = f"{len(parts[index])} values in the last column, expected {len(names)}: {', '.join(names)}"
+        rejected.add(cells.lines, index, "ragged_row", detail=printable(detail))
+    unset = [header.unset, header.empty, ""]
+    columns = []
+    for position, name in enumerate(names):
+        if column := zeek_columns.column_of(name):
+            text = parts.list.get(position, null_on_oob=True)
+            columns.append(text.set(text.is_in(unset), None).alias(column.name))
+    frame = cells.frame.drop(TAIL).with_columns(columns).filter(~wrong)
+    return Cells(
+        cells.lines.edit(dict.fromkeys(wrong.arg_true().to_list())),
+        frame,
+        {rule: series.filter(~wrong) for rule, series in cells.failed.items()},
+    )

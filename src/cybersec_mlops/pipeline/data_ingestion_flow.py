@@ -1,0 +1,109 @@
+"""`data_ingestion_flow`: files, globs, folders and ``s3://`` prefixes become RAW originals. Orchestration only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from cybersec_mlops.config import RunSpec
+from cybersec_mlops.ingestion.ingest import Found, find_sources, store_original, write_manifest
+from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.sources import Source
+from cybersec_mlops.pipeline.artifacts import show_summary
+from cybersec_mlops.pipeline.compat import thread_runner
+from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_unkeyed_phase
+from cybersec_mlops.pipeline.platform import open_platform
+from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+
+FLOW_NAME = "data_ingestion_flow"
+
+
+@phase_task("find-sources")
+def find_sources_task(sources: tuple[str, ...], log_format: str | None) -> Found:
+    """Resolve what the user named to files and objects; pass over what is of another type, with the reason."""
+    found = find_sources(sources, format=log_format)
+    for one in found.skipped:
+        get_run_logger().warning("%s: skipped: %s", one.name, one.reason)
+    get_run_logger().info("%d to ingest, %d skipped", len(found.sources), len(found.skipped))
+    return found
+
+
+@phase_task("store-original", "store {source.name}")
+def store_original_task(source: Source, log_format: str | None) -> dict[str, Any]:
+    """Store one original in RAW under its SHA-256, with a receipt."""
+    original = store_original(source, open_platform().layers.raw, format=log_format)
+    state = "stored" if original.stored else "was there already"
+    get_run_logger().info("%s: %s, %d bytes, %s", source.name, original.format, original.bytes, state)
+    return original.to_dict()
+
+
+@phase_task("write-raw-manifest")
+def write_manifest_task(originals: list[dict[str, Any]]) -> dict[str, Any]:
+    """Store the list of the originals, under its hash."""
+    raw = open_platform().layers.raw
+    return write_manifest([Original.from_dict(one) for one in originals], raw).to_dict()
+
+
+@flow(
+    name=FLOW_NAME,
+    flow_run_name=run_name("ingest"),
+    task_runner=thread_runner(WORKERS),
+    validate_parameters=True,
+    persist_result=False,
+)
+def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
+    """Store the originals of a run.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Names the sources to train on and, optionally, to test on.
+    run_id : str, optional
+        The run that this is part of; a new one when it runs alone.
+
+    Returns
+    -------
+    dict
+        ``train`` and ``test``: references to RAW manifests; ``test`` is None where there is none.
+    """
+    run_id = run_id or new_run_id()
+    train = _ingest_set("train", spec.sources, spec, run_id)
+    test = _ingest_set("test", spec.test, spec, run_id) if spec.test else None
+    return {"run_id": run_id, "train": train, "test": test}
+
+
+def _ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) -> dict[str, Any]:
+    phase = Phase(
+        name="ingestion",
+        run_id=run_id,
+        dataset=spec.dataset_name,
+        inputs=(),
+        parameters={"role": role, "sources": list(sources), "format": spec.format},
+        flow_run_id=flow_run_id(),
+    )
+    outcome = run_unkeyed_phase(open_platform(), phase, lambda: _store_set(sources, spec))
+    facts = {name: outcome.outputs[name] for name in ("objects", "bytes", "uri", "formats")}
+    show_summary("ingestion", run_id, {"set": role, "reused": outcome.reused, **facts})
+    return dict(outcome.outputs["manifest"])
+
+
+def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
+    found = configured(find_sources_task, spec.tasks)(sources, spec.format)
+    store = configured(store_original_task, spec.tasks)
+    futures = [store.submit(source, spec.format) for source in found.sources]
+    originals = [future.result() for future in futures]
+    manifest = configured(write_manifest_task, spec.tasks)(originals)
+    return Outcome(
+        outputs={
+            "manifest": manifest,
+            "uri": manifest["uri"],
+            "objects": len({one["sha256"] for one in originals}),
+            "bytes": sum({one["sha256"]: one["bytes"] for one in originals}.values()),
+            "formats": sorted({one["format"] for one in originals}),
+            "sources": {one["source_name"]: one["sha256"] for one in originals},
+            "passed_over": {one.name: one.reason for one in found.skipped},
+        },
+        reused=not any(one["stored"] for one in originals),
+    )

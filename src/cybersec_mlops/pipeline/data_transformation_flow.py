@@ -1,0 +1,159 @@
+"""`data_transformation_flow`: RAW originals become a SILVER snapshot and a quarantine. Orchestration only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from cybersec_mlops.config import RunSpec
+from cybersec_mlops.ingestion.originals import Original, read_manifest
+from cybersec_mlops.pipeline.artifacts import show_summary
+from cybersec_mlops.pipeline.compat import thread_runner
+from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
+from cybersec_mlops.pipeline.platform import open_platform
+from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.transformation.silver import SilverManifest, SilverPart, write_manifest
+from cybersec_mlops.transformation.slices import Slice
+from cybersec_mlops.transformation.spec import TransformationSpec
+from cybersec_mlops.transformation.staging import Staged, stage_original
+from cybersec_mlops.transformation.transform import SliceJob, build_part, plan, publish, silver_columns, store_quarantine
+
+FLOW_NAME = "data_transformation_flow"
+
+
+@phase_task("list-originals")
+def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read which originals the run works on."""
+    manifest = Reference.from_dict(raw_manifest)
+    return [one.to_dict() for one in read_manifest(manifest, open_platform().layers.raw)]
+
+
+@phase_task("parse-original", "parse {original[sha256]}")
+def parse_original_task(original: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Parse one original into typed parts on scratch; count what is kept, refused and skipped."""
+    staged = stage_original(Original.from_dict(original), open_platform().layers.raw, Path(folder))
+    get_run_logger().info(
+        "%s: %d kept, %d quarantined %s, skipped %s",
+        original["source_name"], staged.kept, sum(staged.reasons.values()), staged.reasons, staged.skipped,
+    )
+    return staged.to_dict()
+
+
+@phase_task("plan-slices")
+def plan_slices_task(staged: list[dict[str, Any]], spec: TransformationSpec) -> list[dict[str, Any]]:
+    """Cut the rows of all originals into slices of time."""
+    pieces = plan([Staged.from_dict(one) for one in staged], spec)
+    get_run_logger().info("%d slices", len(pieces))
+    return [piece.to_dict() for piece in pieces]
+
+
+@phase_task("build-part")
+def build_part_task(piece: dict[str, Any], job: SliceJob) -> dict[str, Any]:
+    """Compute the features of one slice and store the part."""
+    part = build_part(Slice.from_dict(piece), job, open_platform().layers.silver)
+    get_run_logger().info("%s: %d rows", part.reference.uri, part.reference.rows)
+    return part.to_dict()
+
+
+@phase_task("store-quarantine")
+def store_quarantine_task(staged: dict[str, Any], folder: str) -> list[dict[str, Any]]:
+    """Store the refused rows of one original, each with its reason and line."""
+    stored = store_quarantine(Staged.from_dict(staged), open_platform().layers.silver, Path(folder))
+    return [reference.to_dict() for reference in stored]
+
+
+@phase_task("publish-silver")
+def publish_task(
+    staged: list[dict[str, Any]],
+    parts: list[dict[str, Any]],
+    quarantine: list[dict[str, Any]],
+    job: SliceJob,
+    raw_manifest: dict[str, Any],
+) -> dict[str, Any]:
+    """Store the manifest and make the parts the newest snapshot of the dataset's Iceberg tables."""
+    platform = open_platform()
+    reference, manifest = write_manifest(
+        [Staged.from_dict(one) for one in staged],
+        [SilverPart.from_dict(one) for one in parts],
+        [Reference.from_dict(one) for one in quarantine],
+        platform.layers.silver,
+        dataset=job.dataset,
+        raw_manifest=Reference.from_dict(raw_manifest),
+        columns=silver_columns(job),
+    )
+    snapshot = publish(reference, manifest, platform.catalog)
+    return {"manifest": reference.to_dict(), "uri": reference.uri, **snapshot, **_facts(manifest)}
+
+
+def _facts(manifest: SilverManifest) -> dict[str, Any]:
+    quarantined = sum(manifest.quarantined.values())
+    names = ("read", "skipped", "labels", "labels_original", "first_ts", "last_ts", "formats", "synthetic")
+    told = {name: getattr(manifest, name) for name in names}
+    return {"rows": manifest.kept, "quarantined": quarantined, "quarantine_reasons": manifest.quarantined, **told}
+
+
+@flow(
+    name=FLOW_NAME,
+    flow_run_name=run_name("transform"),
+    task_runner=thread_runner(WORKERS),
+    persist_result=False,
+)
+def data_transformation_flow(
+    spec: RunSpec, raw: dict[str, Any], run_id: str | None = None
+) -> dict[str, Any]:
+    """Turn RAW originals into SILVER.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Its `transformation` says how.
+    raw : dict
+        ``train`` and ``test``: references to RAW manifests, as `data_ingestion_flow` returns them.
+    run_id : str, optional
+        The run that this is part of; a new one when it runs alone.
+
+    Returns
+    -------
+    dict
+        ``train`` and ``test``: references to SILVER manifests.
+    """
+    run_id = run_id or new_run_id()
+    made = {role: _transform_set(role, raw[role], spec, run_id) for role in ("train", "test") if raw.get(role)}
+    return {"run_id": run_id, "train": made["train"], "test": made.get("test")}
+
+
+def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_id: str) -> dict[str, Any]:
+    platform = open_platform()
+    phase = Phase(
+        name="transformation",
+        run_id=run_id,
+        dataset=spec.dataset_name if role == "train" else f"{spec.dataset_name}-test",
+        inputs=(Reference.from_dict(raw_manifest),),
+        parameters={"role": role, "transformation": spec.transformation.model_dump(mode="json")},
+        flow_run_id=flow_run_id(),
+    )
+    outcome = run_phase(platform, phase, lambda: _transform(phase, raw_manifest, spec))
+    facts = ("rows", "quarantined", "quarantine_reasons", "skipped", "labels", "first_ts", "last_ts", "table", "uri")
+    told = {name: outcome.outputs.get(name) for name in facts}
+    show_summary("transformation", run_id, {"set": role, "reused": outcome.reused, **told})
+    return dict(outcome.outputs["manifest"])
+
+
+def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Outcome:
+    with open_platform().scratch() as scratch:
+        originals = configured(list_originals_task, spec.tasks)(raw_manifest)
+        parse = configured(parse_original_task, spec.tasks)
+        futures = [parse.submit(one, str(scratch / one["sha256"])) for one in originals]
+        staged = [future.result() for future in futures]
+        job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, str(scratch))
+        build = configured(build_part_task, spec.tasks)
+        parts = [build.submit(piece, job) for piece in configured(plan_slices_task, spec.tasks)(staged, spec.transformation)]
+        refused = [configured(store_quarantine_task, spec.tasks).submit(one, str(scratch)) for one in staged if one["rejected"]]
+        quarantine = [reference for future in refused for reference in future.result()]
+        made = [future.result() for future in parts]
+        outputs = configured(publish_task, spec.tasks)(staged, made, quarantine, job, raw_manifest)
+    return Outcome(outputs, rows=outputs["rows"])

@@ -1,0 +1,146 @@
+"""A Prefect server of our own for as long as one command runs: the default where no PREFECT_API_URL is set.
+
+Prefect has an ephemeral mode as well; its server outlives a killed parent and takes a random port that another
+process may hold. This one ends with its parent, whatever happens to it, and inherits a socket that is already bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cybersec_mlops.errors import PlatformError
+
+STARTUP_TIMEOUT_S: Final = 180
+_PR_SET_PDEATHSIG: Final = 1
+_POLL_S: Final = 0.05
+
+QUIET: Final = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    "PREFECT_CLI_PROMPT": "false",
+}
+"""Nothing is sent to anybody, and no second server is ever started by Prefect itself."""
+
+
+class EmbeddedServer:
+    """A Prefect server on loopback, on the SQLite database of a home folder."""
+
+    def __init__(self, home: Path) -> None:
+        """Start it; `wait` tells when it answers, so that imports can go on meanwhile."""
+        self._home = home
+        home.mkdir(parents=True, exist_ok=True)
+        # One at a time: two first starts on one database would both try to create its tables.
+        self._lock = (home / "starting.lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.set_inheritable(True)
+        self.api_url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        self._log = (home / "server.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(listening.fileno()), str(os.getpid())],
+            env={**os.environ, **QUIET, **self._server_environment()},
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        listening.close()
+
+    def _server_environment(self) -> dict[str, str]:
+        return {
+            "PREFECT_HOME": str(self._home),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_UI_ENABLED": "false",
+            "PREFECT_SERVER_UI_ENABLED": "false",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+            "PREFECT__SERVER_FINAL": "1",
+            "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        }
+
+    def client_environment(self) -> dict[str, str]:
+        """Return what Prefect in this process must find in the environment before it is imported."""
+        return {**QUIET, "PREFECT_HOME": str(self._home), "PREFECT_API_URL": self.api_url}
+
+    def wait(self) -> None:
+        """Return when the server answers.
+
+        Raises
+        ------
+        PlatformError
+            When it ended or did not answer in time; its log says why.
+        """
+        deadline = time.monotonic() + STARTUP_TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                ended = self._process.poll()
+                what = f"ended with code {ended}" if ended is not None else f"did not answer in {STARTUP_TIMEOUT_S} s"
+                self.stop()
+                raise PlatformError(f"the embedded Prefect server {what}", hint=f"read {self._home / 'server.log'}")
+            time.sleep(_POLL_S)
+        self._unlock()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.api_url}/health", timeout=5) as answer:  # noqa: S310 - loopback
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _unlock(self) -> None:
+        self._lock.close()
+
+    def stop(self) -> None:
+        """End the server, by force if it takes long."""
+        self._unlock()
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._log.close()
+
+
+@contextlib.contextmanager
+def embedded_server(home: Path) -> Iterator[EmbeddedServer]:
+    """Start a server for the time of a ``with`` block; the block calls `EmbeddedServer.wait` when it needs it."""
+    server = EmbeddedServer(home)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _end_with_parent(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the line above
+        sys.exit(0)
+
+
+def _serve(descriptor: int, parent: int) -> None:
+    _end_with_parent(parent)
+    import uvicorn
+
+    uvicorn.run(
+        "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on"
+    )
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,120 @@
+"""Run a flow for a person or a container: find a Prefect server, run, and tell what happened in one document."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cybersec_mlops.config import RunSpec, Settings
+from cybersec_mlops.errors import CybersecMlopsError, GateError
+from cybersec_mlops.pipeline.embedded_server import embedded_server
+
+_PREFECT_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.task_engine")
+
+
+@dataclass(frozen=True)
+class Performed:
+    """What a command did."""
+
+    document: dict[str, Any]
+    exit_code: int
+    error: BaseException | None = None
+    places: dict[str, Any] = field(default_factory=dict)
+    """What a person wants to know beside the document: where the report is, whether the data is synthetic."""
+
+
+class _WithoutTraceback(logging.Filter):
+    """Keep the sentence of an expected error in Prefect's log and drop its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, CybersecMlopsError) and not os.environ.get("CYBERSEC_MLOPS_DEBUG"):
+            record.msg = "%s (%s)" if error.hint else "%s"
+            record.args = (error.message, error.hint) if error.hint else (error.message,)
+            record.exc_info = None
+        return True
+
+
+@contextlib.contextmanager
+def prefect_server(*, verbose: bool) -> Iterator[None]:
+    """Make sure that flows find a Prefect server: the one of PREFECT_API_URL, or one of our own meanwhile.
+
+    Enter it before Prefect is imported: the environment that it sets is read then.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO" if verbose else "CRITICAL")
+    for name in _PREFECT_LOGGERS:
+        logging.getLogger(name).addFilter(_WithoutTraceback())
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    with embedded_server(Settings.load().home / "prefect") as server:
+        os.environ.update(server.client_environment())
+        try:
+            from cybersec_mlops.pipeline import full_mlops_flow  # noqa: F401 - imports while the server starts
+
+            server.wait()
+            yield
+        finally:
+            os.environ.pop("PREFECT_API_URL", None)
+
+
+def perform(executor: str, spec: Callable[[], RunSpec], *, verbose: bool = False, **inputs: Any) -> Performed:
+    """Run a flow and describe what happened, whatever happened.
+
+    Parameters
+    ----------
+    executor : str
+        Name of the function in `executors`.
+    spec : callable
+        Makes the `RunSpec`; what is wrong with it is told like any other error.
+    verbose : bool
+        Show Prefect's log.
+    **inputs
+        For the executor.
+    """
+    run_id: str | None = None
+    error: BaseException | None = None
+    try:
+        ready = spec()
+        with prefect_server(verbose=verbose):
+            from cybersec_mlops.pipeline import executors
+            from cybersec_mlops.pipeline.phase import new_run_id
+
+            run_id = new_run_id()
+            getattr(executors, executor)(ready, run_id, **inputs)
+    except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - becomes the document's error
+        error = raised
+    return _tell(run_id, error)
+
+
+def _tell(run_id: str | None, error: BaseException | None) -> Performed:
+    from cybersec_mlops.pipeline.platform import open_platform
+    from cybersec_mlops.pipeline.result import PHASES, places_of, run_document
+
+    document, places = run_document(run_id or "", []), {}
+    try:
+        events = open_platform().audit.events(run_id=run_id) if run_id else []
+        document, places = run_document(run_id or "", events), places_of(events)
+    except CybersecMlopsError as raised:  # the audit is away: tell what is known without it
+        error = error or raised
+    if error is not None:
+        from cybersec_mlops.pipeline.phase import describe_error
+
+        document |= {"status": "failed", "error": describe_error(error)}
+    document["run_id"] = run_id
+    assert set(document["phases"]) == set(PHASES)
+    return Performed(document, _exit_code(document, error), error, places)
+
+
+def _exit_code(document: dict[str, Any], error: BaseException | None) -> int:
+    if isinstance(error, CybersecMlopsError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if error is not None:
+        return CybersecMlopsError.exit_code
+    return GateError.exit_code if document["status"] == "rejected" else 0

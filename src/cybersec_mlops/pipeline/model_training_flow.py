@@ -1,0 +1,88 @@
+"""`model_training_flow`: a SILVER snapshot becomes a stored, registered bundle in MODELS. Orchestration only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from cybersec_mlops.config import RunSpec
+from cybersec_mlops.pipeline.artifacts import show_summary
+from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
+from cybersec_mlops.pipeline.platform import open_platform
+from cybersec_mlops.pipeline.policies import configured, phase_task
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.version import code_version
+from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.training.spec import TrainingSpec
+from cybersec_mlops.training.train import train
+
+FLOW_NAME = "model_training_flow"
+
+
+@phase_task("fit-detector")
+def fit_detector_task(silver: dict[str, Any], spec: TrainingSpec, holdout: bool) -> dict[str, Any]:
+    """Fit the detectors, fuse them, set the threshold, and store the bundle under its hash."""
+    platform = open_platform()
+    with platform.scratch() as scratch:
+        trained = train(
+            Reference.from_dict(silver),
+            platform.layers.silver,
+            platform.layers.models,
+            scratch,
+            spec=spec,
+            holdout=holdout,
+            code={"version": code_version()},
+        )
+    get_run_logger().info("bundle %s, %d bytes", trained.bundle.uri, trained.bundle.bytes)
+    return {"bundle": trained.bundle.to_dict(), "report": trained.report}
+
+
+@phase_task("register-model")
+def register_model_task(dataset: str, bundle: dict[str, Any], run_id: str) -> int:
+    """Give the bundle a version in the registry; the same bundle keeps its version."""
+    version = open_platform().registry.register(dataset, Reference.from_dict(bundle), run_id=run_id)
+    get_run_logger().info("%s version %d", dataset, version)
+    return version
+
+
+@flow(name=FLOW_NAME, flow_run_name=run_name("train"), persist_result=False)
+def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
+    """Train on a SILVER snapshot.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Its `training` says how.
+    silver : dict
+        ``train`` and ``test``: references to SILVER manifests. Without a ``test`` a part of ``train`` is held out.
+    run_id : str, optional
+        The run that this is part of; a new one when it runs alone.
+
+    Returns
+    -------
+    dict
+        ``bundle``: reference; ``version``: number in the registry.
+    """
+    run_id = run_id or new_run_id()
+    holdout = not silver.get("test")
+    phase = Phase(
+        name="training",
+        run_id=run_id,
+        dataset=spec.dataset_name,
+        inputs=(Reference.from_dict(silver["train"]),),
+        parameters={"training": spec.training.model_dump(mode="json"), "holdout": holdout},
+        flow_run_id=flow_run_id(),
+    )
+    outcome = run_phase(open_platform(), phase, lambda: _train(phase, silver["train"], spec, holdout))
+    told = {name: outcome.outputs.get(name) for name in ("uri", "sha256", "version")}
+    show_summary("training", run_id, {"reused": outcome.reused, **told, **outcome.outputs["report"]})
+    return {"run_id": run_id, "bundle": outcome.outputs["bundle"], "version": outcome.outputs["version"]}
+
+
+def _train(phase: Phase, silver: dict[str, Any], spec: RunSpec, holdout: bool) -> Outcome:
+    made = configured(fit_detector_task, spec.tasks)(silver, spec.training, holdout)
+    bundle = made["bundle"]
+    version = configured(register_model_task, spec.tasks)(phase.dataset, bundle, phase.run_id)
+    outputs = {**made, "uri": bundle["uri"], "sha256": bundle["sha256"], "version": version}
+    return Outcome(outputs, rows=made["report"].get("rows"))

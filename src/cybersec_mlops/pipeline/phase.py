@@ -1,0 +1,199 @@
+"""A phase is a function of its inputs' hashes: reuse what is done and verifies, do what is not, write down both.
+
+The key of a result is the hash of (phase, inputs, parameters, code version). One event goes to the audit for everything
+that happens to a phase, failures and interruptions included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from cybersec_mlops.audit.log import PhaseEvent
+from cybersec_mlops.errors import CybersecMlopsError
+from cybersec_mlops.pipeline.platform import Platform
+from cybersec_mlops.pipeline.version import code_version
+from cybersec_mlops.storage.reference import Reference
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a phase made."""
+
+    outputs: dict[str, Any]
+    """References (as dicts) and small facts; what a later phase or a reader needs."""
+    rows: int | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    reused: bool = False
+    refused: bool = False
+    """The gate refused the model: the run is done, and its result is a no."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of one run, as it goes into the audit."""
+
+    name: str
+    run_id: str
+    dataset: str
+    inputs: tuple[Reference, ...]
+    parameters: dict[str, Any]
+    flow_run_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The hash that names the result."""
+        hashes = [reference.sha256 for reference in self.inputs]
+        return phase_key(self.name, hashes, {**self.parameters, "dataset": self.dataset})
+
+
+def phase_key(name: str, inputs: list[str], parameters: Mapping[str, Any]) -> str:
+    """Hash what a result depends on.
+
+    >>> phase_key("training", ["ab"], {"seed": 0}) == phase_key("training", ["ab"], {"seed": 1})
+    False
+    """
+    told = [name, inputs, parameters, code_version()]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time and never collides."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def run_phase(platform: Platform, phase: Phase, work: Callable[[], Outcome]) -> Outcome:
+    """Return the result of a phase, from the audit where it is there and verifies, from `work` otherwise.
+
+    Parameters
+    ----------
+    platform : Platform
+        Whose audit is asked and written, and whose stores are verified.
+    phase : Phase
+        What is to be done, with its inputs.
+    work : callable
+        Does it. What it raises is written to the audit and raised again.
+    """
+    known = find_result(platform, phase)
+    recorder = _Recorder(platform, phase)
+    if known is not None:
+        recorder.write("reused", known)
+        return known
+    return _recorded(recorder, work)
+
+
+def run_unkeyed_phase(platform: Platform, phase: Phase, work: Callable[[], Outcome]) -> Outcome:
+    """Run a phase whose inputs' hashes are not known before it runs: the ingestion, which computes them.
+
+    The work itself says whether it found everything done already.
+    """
+    return _recorded(_Recorder(platform, phase), work)
+
+
+def _recorded(recorder: _Recorder, work: Callable[[], Outcome]) -> Outcome:
+    with recorder.recording():
+        outcome = work()
+        status = "rejected" if outcome.refused else "reused" if outcome.reused else "completed"
+        recorder.write(status, outcome)
+    return outcome
+
+
+def find_result(platform: Platform, phase: Phase) -> Outcome | None:
+    """Return the finished result of a phase's key when everything that it made still verifies."""
+    event = platform.audit.completed(phase.name, phase.key)
+    if event is None or not all(_holds(platform, reference) for reference in references_in(event.outputs)):
+        return None
+    return Outcome(dict(event.outputs), event.rows, dict(event.metrics), reused=True)
+
+
+def _holds(platform: Platform, reference: Reference) -> bool:
+    return platform.layers.store_of(reference.uri).holds(reference)
+
+
+def references_in(value: Any) -> Iterator[Reference]:
+    """Yield every reference in a JSON value, however deep."""
+    if isinstance(value, Mapping):
+        if {"uri", "sha256", "bytes"} <= set(value):
+            yield Reference.from_dict(dict(value))
+        else:
+            for inner in value.values():
+                yield from references_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from references_in(inner)
+
+
+class _Recorder:
+    """Writes the events of one attempt."""
+
+    def __init__(self, platform: Platform, phase: Phase) -> None:
+        self._audit = platform.audit
+        self._event = PhaseEvent(
+            run_id=phase.run_id,
+            phase=phase.name,
+            attempt=platform.audit.next_attempt(phase.run_id, phase.name),
+            status="started",
+            started_at=datetime.now(UTC),
+            ended_at=None,
+            key=phase.key,
+            inputs=[reference.to_dict() for reference in phase.inputs],
+            outputs={},
+            rows=None,
+            parameters=phase.parameters,
+            metrics={},
+            code_version=code_version(),
+            prefect_flow_run_id=phase.flow_run_id,
+            error=None,
+            dataset=phase.dataset,
+        )
+
+    def write(self, status: str, outcome: Outcome | None = None, error: dict[str, Any] | None = None) -> None:
+        event = replace(self._event, status=status, error=error)
+        if status != "started":
+            event = replace(event, ended_at=datetime.now(UTC))
+        if outcome is not None:
+            event = replace(event, outputs=outcome.outputs, rows=outcome.rows, metrics=outcome.metrics)
+        self._audit.append(event)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        self.write("started")
+        try:
+            yield
+        except CybersecMlopsError as error:
+            self.write("failed", error=describe_error(error))
+            raise
+        except Exception as error:
+            self.write("failed", error=describe_error(error))
+            raise
+        except BaseException as error:  # a signal, Prefect's cancellation
+            self.write("interrupted", error=describe_error(error))
+            raise
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """Return an error as the JSON that the audit and the command line show.
+
+    >>> from cybersec_mlops.errors import DataError
+    >>> describe_error(DataError("no rows", source="conn.log", hint="look"))
+    {'kind': 'data', 'message': 'conn.log: no rows', 'hint': 'look'}
+    """
+    if isinstance(error, CybersecMlopsError):
+        return {"kind": error.kind, "message": error.message, "hint": error.hint or None}
+    if isinstance(error, Exception):
+        return {"kind": "internal", "message": f"{type(error).__name__}: {error}", "hint": None}
+    return {"kind": "interrupted", "message": type(error).__name__, "hint": "the next run goes on where this one ended"}
+
+
+def reference_of(platform: Platform, uri: str) -> Reference:
+    """Return the reference of a content-addressed object that somebody names by its location."""
+    store = platform.layers.store_of(uri)
+    key = store.key(uri)
+    data = store.get_bytes(key)
+    return Reference(uri, hashlib.sha256(data).hexdigest(), len(data))

@@ -1,0 +1,79 @@
+"""The stores, the audit and the catalogue that the settings name, opened once per process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from cybersec_mlops.audit.log import AuditLog
+from cybersec_mlops.audit.registry import ModelRegistry
+from cybersec_mlops.config import Settings
+from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.storage.layers import Layers
+from cybersec_mlops.storage.silver import SilverCatalog
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where everything of a run lives. Never crosses Prefect: each task opens it from the environment."""
+
+    settings: Settings
+    layers: Layers
+    audit: AuditLog
+
+    @cached_property
+    def catalog(self) -> SilverCatalog:
+        """The Iceberg catalogue, in the database of the audit."""
+        return SilverCatalog.open(self.settings.database, self.layers.silver)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The model registry, in the database of the audit."""
+        return ModelRegistry(self.audit)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give an empty folder that is gone afterwards.
+
+        Raises
+        ------
+        PlatformError
+            When there is no place for it.
+        """
+        base = self.settings.scratch_dir
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="cybersec-mlops-", dir=base))
+        except OSError as error:
+            raise PlatformError(
+                f"no scratch folder can be made in {base or tempfile.gettempdir()}: {error.strerror}",
+                hint="set CYBERSEC_MLOPS_SCRATCH_DIR to a folder with room",
+            ) from None
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_platform() -> Platform:
+    """Open what the environment names; the second call in a process costs nothing."""
+    return _open(Settings.load())
+
+
+@lru_cache(maxsize=4)
+def _open(settings: Settings) -> Platform:
+    if settings.store_url is None or settings.database_url is None:
+        try:
+            settings.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlatformError(
+                f"the folder {settings.home} cannot be made: {error.strerror}",
+                hint="set CYBERSEC_MLOPS_HOME to a folder that can be written",
+            ) from None
+    layers = Layers.open(settings.store_template, settings.layer_urls)
+    layers.ensure()
+    return Platform(settings, layers, AuditLog.open(settings.database))

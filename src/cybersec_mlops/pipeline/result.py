@@ -1,0 +1,134 @@
+"""The one JSON document that tells what a run did, made from its audit events and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cybersec_mlops.audit.events import StoredEvent
+
+PHASES: Final[dict[str, tuple[str, ...]]] = {
+    "ingestion": ("objects", "bytes", "uri"),
+    "transformation": ("rows", "quarantined", "uri", "snapshot"),
+    "training": ("uri", "sha256", "version"),
+    "evaluation": ("uri", "report"),
+}
+"""Phase to what the document says of it, beside status, seconds and reused."""
+
+METRICS: Final = (
+    "rows",
+    "attacks",
+    "roc_auc",
+    "average_precision",
+    "detection_rate",
+    "false_positive_rate",
+    "nominal_false_positive_rate",
+    "recall_by_attack",
+    "unseen_attack_recall",
+)
+
+_SUMMED: Final = ("objects", "bytes", "rows", "quarantined")
+_DONE: Final = ("completed", "reused")
+
+
+def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
+    """Build the document of a run.
+
+    Parameters
+    ----------
+    run_id : str
+        Which run.
+    events : sequence of StoredEvent
+        All of its events, in order.
+
+    Returns
+    -------
+    dict
+        Values that do not apply, or that a failed run did not get to, are None.
+    """
+    own = [event for event in events if event.phase == "run"]
+    last = (own or list(events) or [None])[-1]
+    phases = {name: _phase(name, [event for event in events if event.phase == name]) for name in PHASES}
+    measured = next((event.metrics for event in reversed(events) if event.phase == "evaluation" and event.metrics), {})
+    promoted = any(event.phase == "run" and event.outputs.get("promoted") for event in events)
+    return {
+        "run_id": run_id,
+        "status": _status(last),
+        "seconds": _seconds(last),
+        "phases": phases,
+        "metrics": {name: measured.get(name) for name in METRICS},
+        "promoted": promoted,
+        "error": last.error if last is not None and last.status in ("failed", "interrupted", "rejected") else None,
+    }
+
+
+def _status(last: StoredEvent | None) -> str:
+    if last is None:
+        return "failed"
+    return {"reused": "completed", "started": "running", "interrupted": "failed"}.get(last.status, last.status)
+
+
+def _seconds(event: StoredEvent | None) -> float | None:
+    if event is None or event.ended_at is None:
+        return None
+    return round((event.ended_at - event.started_at).total_seconds(), 3)
+
+
+def _phase(name: str, events: list[StoredEvent]) -> dict[str, Any]:
+    """Summarise the events of a phase: one per set (train, test), the newest attempt of each."""
+    newest = {str(event.parameters.get("role")): event for event in events}
+    ended = list(newest.values())
+    empty = dict.fromkeys(("status", "seconds", "reused", *PHASES[name]))
+    if not ended:
+        return empty
+    unfinished = [event.status for event in ended if event.status not in _DONE]
+    seconds = [_seconds(event) for event in ended]
+    values = {field: [event.outputs.get(field) for event in ended] for field in PHASES[name]}
+    return {
+        **empty,
+        "status": {"interrupted": "failed", "started": "running"}.get(unfinished[-1], unfinished[-1]) if unfinished else "completed",
+        "seconds": None if None in seconds else round(sum(filter(None, seconds)), 3),
+        "reused": None if unfinished else all(_reused(event) for event in ended),
+        **{field: _combine(field, found) for field, found in values.items()},
+    }
+
+
+def _reused(event: StoredEvent) -> bool:
+    return event.status == "reused"
+
+
+def _combine(field: str, found: list[Any]) -> Any:
+    known = [value for value in found if value is not None]
+    if field in _SUMMED:
+        return sum(known) if known else None
+    return known[0] if known else None
+
+
+def places_of(events: Sequence[StoredEvent]) -> dict[str, Any]:
+    """Return what a person wants to know of a run beside its document."""
+    synthetic = any(event.outputs.get("synthetic") for event in events if event.phase == "transformation")
+    reasons = next((event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), [])
+    return {"synthetic": synthetic, "reasons": reasons}
+
+
+def describe_run(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
+    """Return the document of a run with its lineage: every step, what it took, what it gave."""
+    lineage = [
+        {
+            "phase": event.phase,
+            "role": event.parameters.get("role"),
+            "attempt": event.attempt,
+            "status": event.status,
+            "started_at": event.started_at.isoformat(),
+            "ended_at": event.ended_at.isoformat() if event.ended_at else None,
+            "key": event.key,
+            "inputs": event.inputs,
+            "outputs": event.outputs,
+            "code_version": event.code_version,
+            "prefect_flow_run_id": event.prefect_flow_run_id,
+            "error": event.error,
+        }
+        for event in events
+    ]
+    datasets = [event.dataset for event in events if event.dataset]
+    return {**run_document(run_id, events), "dataset": datasets[0] if datasets else None, "lineage": lineage}

@@ -1,0 +1,33 @@
+"""Which code runs: part of every phase's key, so that a result is never reused by other code."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import cybersec_mlops
+
+RESULT_SHAPING: Final = ("numpy", "polars", "scikit-learn", "xgboost-cpu")
+"""Distributions whose version can change a number."""
+
+
+@cache
+def code_version() -> str:
+    """Return the package's version and a hash of its code and of the libraries that shape results.
+
+    Returns
+    -------
+    str
+        Such as ``0.1.0+1f2e3d4c5b6a``; the same for the same files wherever they are installed.
+    """
+    digest = hashlib.sha256()
+    root = Path(cybersec_mlops.__file__).parent
+    for path in sorted(root.rglob("*")):
+        if path.suffix in {".py", ".j2", ".css"} and path.is_file():
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in RESULT_SHAPING:
+        digest.update(f"{name}=={version(name)}\n".encode())
+    return f"{cybersec_mlops.__version__}+{digest.hexdigest()[:12]}"

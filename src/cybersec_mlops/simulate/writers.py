@@ -1,0 +1,165 @@
+r"""Slices of simulated traffic as the bytes of a log: Zeek TSV, Zeek JSON, or CICFlowMeter's CSV.
+
+Every file says that it is synthetic: in a comment line where the format has comments (``#synthetic``), in a key of each
+record in JSON (``_synthetic``, underscored like Zeek's own ``_path``), in the row id of a CSV (``SYNTHETIC-1``).
+A label is Zeek's two columns of labelled logs, ``label`` (Benign, Malicious) and ``detailedlabel`` (the kind of attack),
+as netflowlabeler writes them. Which file gets which rows is not decided here.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from cybersec_mlops.simulate.cicflowmeter import CIC_COLUMNS, cic_rows
+from cybersec_mlops.simulate.traffic import seconds
+
+_ZEEK_TYPES: Final[dict[str, str]] = {
+    "ts": "time",
+    "uid": "string",
+    "id.orig_h": "addr",
+    "id.orig_p": "port",
+    "id.resp_h": "addr",
+    "id.resp_p": "port",
+    "proto": "enum",
+    "service": "string",
+    "duration": "interval",
+    "orig_bytes": "count",
+    "resp_bytes": "count",
+    "conn_state": "string",
+    "local_orig": "bool",
+    "local_resp": "bool",
+    "missed_bytes": "count",
+    "history": "string",
+    "orig_pkts": "count",
+    "orig_ip_bytes": "count",
+    "resp_pkts": "count",
+    "resp_ip_bytes": "count",
+    "tunnel_parents": "set[string]",
+}
+_LABEL_TYPES: Final = {"label": "string", "detailedlabel": "string"}
+_MARK_TSV: Final = b"#synthetic\t"
+_MARK_JSON: Final = b'"_synthetic":true'
+_MARK_CSV: Final = "SYNTHETIC-"
+_HEAD_BYTES: Final = 8192
+_NULLABLE: Final = ("service", "duration", "orig_bytes", "resp_bytes", "history", "detailedlabel")
+
+
+def is_synthetic_head(head: bytes) -> bool:
+    r"""Say whether a file was written by the simulator, from its first (decompressed) bytes.
+
+    >>> is_synthetic_head(b"#separator \\x09\n#synthetic\tcybersec-mlops simulate\n"), is_synthetic_head(b"#fields\tts\n")
+    (True, False)
+    """
+    start = head[:_HEAD_BYTES]
+    first, _, rest = start.partition(b"\n")
+    if first.startswith(b"#"):
+        return any(line.startswith(_MARK_TSV) for line in rest.splitlines())
+    if first.startswith(b"{"):
+        return _MARK_JSON in first
+    return first.startswith(b"id,Flow ID,") and rest.startswith(_MARK_CSV.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """How slices become a file."""
+
+    stem: str
+    suffix: str
+    header: Callable[[bool, str, datetime], bytes]
+    """From labelled, what made it, and when the file begins."""
+    rows: Callable[[pl.DataFrame, bool, int], bytes]
+    """From a slice, labelled, and the number of rows before it."""
+    footer: Callable[[datetime], bytes]
+    """From when the file ends."""
+
+
+def _tsv_header(labelled: bool, origin: str, begins: datetime) -> bytes:
+    types = _ZEEK_TYPES | (_LABEL_TYPES if labelled else {})
+    lines = [
+        "#separator \\x09",
+        f"#synthetic\t{origin}",
+        "#set_separator\t,",
+        "#empty_field\t(empty)",
+        "#unset_field\t-",
+        "#path\tconn",
+        f"#open\t{begins:%Y-%m-%d-%H-%M-%S}",
+        "\t".join(["#fields", *types]),
+        "\t".join(["#types", *types.values()]),
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _tsv_rows(rows: pl.DataFrame, labelled: bool, before: int) -> bytes:  # noqa: ARG001 - one signature for all formats
+    def flag(name: str) -> pl.Expr:
+        return pl.when(name).then(pl.lit("T")).otherwise(pl.lit("F")).alias(name)
+
+    columns = [*_zeek_columns(rows), pl.lit(None, pl.String).alias("tunnel_parents")]
+    named = rows.select(*columns, *(_labels(pl.lit("(empty)")) if labelled else []))
+    buffer = io.BytesIO()
+    named.with_columns(flag("local_orig"), flag("local_resp")).write_csv(
+        buffer, include_header=False, separator="\t", null_value="-", float_precision=6, quote_style="never"
+    )
+    return buffer.getvalue()
+
+
+def _tsv_footer(ends: datetime) -> bytes:
+    return f"#close\t{ends:%Y-%m-%d-%H-%M-%S}\n".encode()
+
+
+def _json_rows(rows: pl.DataFrame, labelled: bool, before: int) -> bytes:  # noqa: ARG001 - one signature for all formats
+    labels = _labels(pl.lit(None, pl.String)) if labelled else []
+    named = rows.select(*_zeek_columns(rows), *labels, pl.lit(value=True).alias("_synthetic"))
+    buffer = io.BytesIO()
+    named.write_ndjson(buffer)
+    data = buffer.getvalue()
+    for name in _NULLABLE:  # Zeek leaves out the keys of what is unset; no value of ours holds a quote
+        data = data.replace(f',"{name}":null'.encode(), b"")
+    return data
+
+
+def _zeek_columns(rows: pl.DataFrame) -> list[pl.Expr]:
+    renamed = {"orig_h": "id.orig_h", "orig_p": "id.orig_p", "resp_h": "id.resp_h", "resp_p": "id.resp_p"}
+    columns = [pl.col(name).alias(renamed.get(name, name)) for name in rows.columns if name != "attack"]
+    special = {
+        "ts": pl.lit(seconds(rows.get_column("ts").dt.epoch("us"))).alias("ts"),
+        "duration_s": pl.col("duration_s").alias("duration"),
+    }
+    return [special.get(name, column) for name, column in zip(rows.columns, columns, strict=False)]
+
+
+def _labels(nothing: pl.Expr) -> list[pl.Expr]:
+    benign = pl.col("attack").is_null()
+    return [
+        pl.when(benign).then(pl.lit("Benign")).otherwise(pl.lit("Malicious")).alias("label"),
+        pl.when(benign).then(nothing).otherwise("attack").alias("detailedlabel"),
+    ]
+
+
+def _csv_rows(rows: pl.DataFrame, labelled: bool, before: int) -> bytes:
+    ids = pl.int_range(before + 1, before + rows.height + 1).cast(pl.String)
+    table = cic_rows(rows, labelled=labelled).with_columns((_MARK_CSV + ids).alias("id"))
+    buffer = io.BytesIO()
+    table.select(CIC_COLUMNS).write_csv(buffer, include_header=False, quote_style="never")
+    return buffer.getvalue()
+
+
+def _csv_header(labelled: bool, origin: str, begins: datetime) -> bytes:  # noqa: ARG001 - one signature for all formats
+    return (",".join(CIC_COLUMNS) + "\n").encode()
+
+
+def _nothing(*_: object) -> bytes:
+    return b""
+
+
+FORMATS: Final[dict[str, LogFormat]] = {
+    "zeek-tsv": LogFormat("conn", "log", _tsv_header, _tsv_rows, _tsv_footer),
+    "zeek-json": LogFormat("conn", "log", _nothing, _json_rows, _nothing),
+    "cicflowmeter": LogFormat("connections", "csv", _csv_header, _csv_rows, _nothing),
+}
+"""Every format that can be written, by the name that the command takes."""

@@ -1,0 +1,94 @@
+"""The steps from a SILVER snapshot to a stored bundle. The flow runs them as tasks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.training.bundle import write_bundle
+from cybersec_mlops.training.detector import fit_detector
+from cybersec_mlops.training.spec import TrainingSpec
+from cybersec_mlops.training.split import Split, split
+from cybersec_mlops.transformation.silver import SilverManifest, read_silver
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A stored bundle and what is worth telling of it."""
+
+    bundle: Reference
+    report: dict[str, Any]
+
+
+def read_manifest_of(reference: Reference, silver: ObjectStore) -> SilverManifest:
+    """Read the SILVER manifest that a reference names, checked against its hash."""
+    return SilverManifest.from_json(silver.get_bytes(silver.key(reference.uri), sha256=reference.sha256), silver)
+
+
+def read_split(manifest: SilverManifest, silver: ObjectStore, folder: Path, spec: TrainingSpec) -> Split:
+    """Read a snapshot and cut it into what is trained on and what is held out for the evaluation."""
+    return split(read_silver(manifest, silver, folder), spec)
+
+
+def train(
+    reference: Reference,
+    silver: ObjectStore,
+    models: ObjectStore,
+    folder: Path,
+    *,
+    spec: TrainingSpec,
+    holdout: bool,
+    code: Mapping[str, Any],
+) -> Trained:
+    """Fit a detector on a SILVER snapshot and store its bundle under the hash of its bytes.
+
+    Parameters
+    ----------
+    reference : Reference
+        The SILVER manifest.
+    silver, models : ObjectStore
+        The layers.
+    folder : Path
+        Scratch.
+    spec : TrainingSpec
+        How.
+    holdout : bool
+        Keep a part of the snapshot for the evaluation, because no test set of its own was given.
+    code : mapping
+        What is written into the bundle about the code that ran.
+
+    Raises
+    ------
+    DataError
+        When the snapshot cannot train a detector: one class only, no benign rows, too few rows.
+    """
+    manifest = read_manifest_of(reference, silver)
+    frame: pl.DataFrame
+    how: dict[str, Any] = {"method": "given test set"}
+    if holdout:
+        cut = read_split(manifest, silver, folder, spec)
+        frame, how = cut.train, cut.describe()
+    else:
+        frame = read_silver(manifest, silver, folder)
+    fitted = fit_detector(frame, spec, shortcuts=manifest.shortcuts)
+    provenance = {
+        "silver_manifest": {"sha256": reference.sha256, "rows": manifest.kept},
+        "raw_manifest": {"sha256": manifest.raw_manifest_sha256},
+        "dataset": manifest.dataset,
+        "formats": list(manifest.formats),
+        "synthetic": manifest.synthetic,
+        "split": how,
+        "training": {name: value for name, value in fitted.training_report.items() if name != "seconds"},
+        "code": dict(code),
+    }
+    data = write_bundle(fitted.detector, provenance=provenance)
+    sha256 = hashlib.sha256(data).hexdigest()
+    stored = models.put_bytes(f"bundles/{sha256[:2]}/{sha256}.zip", data)
+    return Trained(stored, {**fitted.training_report, "split": how})

@@ -1,0 +1,164 @@
+"""The steps from RAW originals to a SILVER snapshot. The flow runs them as tasks; `transform` runs them in a row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENANCE_SCHEMA, REJECTED_SCHEMA
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.readers import reader_of
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.storage.silver import SilverCatalog
+from cybersec_mlops.transformation.behaviour import add_behaviour, behaviour_schema, lookback_s
+from cybersec_mlops.transformation.derived import DERIVED_SCHEMA, add_derived
+from cybersec_mlops.transformation.silver import (
+    DATA,
+    QUARANTINE,
+    SilverManifest,
+    SilverPart,
+    part_key,
+    write_manifest,
+)
+from cybersec_mlops.transformation.slices import Slice, plan_slices, read_past, read_slice
+from cybersec_mlops.transformation.spec import TransformationSpec
+from cybersec_mlops.transformation.staging import Staged, stage_original
+
+ORDER = ("ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "raw_sha256", "raw_line")
+"""The order of the rows of SILVER: by content first, so that it hardly depends on how the logs were cut into files."""
+
+
+def input_columns(formats: Iterable[str]) -> dict[str, pl.DataType]:
+    """Return the columns that the readers of these formats give, native ones of all formats together."""
+    native: dict[str, pl.DataType] = {}
+    for name in sorted(set(formats)):
+        native.update(reader_of(name).native_columns)
+    return {**PROVENANCE_SCHEMA, "format": pl.String(), **CONNECTION_SCHEMA, **LABEL_SCHEMA, **native}
+
+
+@dataclass(frozen=True, slots=True)
+class SliceJob:
+    """What building the parts of one snapshot has in common."""
+
+    dataset: str
+    formats: tuple[str, ...]
+    timed: bool
+    """Whether any row has a time: without one there is no past to look at."""
+    spec: TransformationSpec
+    folder: str
+    """Scratch."""
+
+    @classmethod
+    def of(cls, staged: Sequence[Staged], dataset: str, spec: TransformationSpec, folder: str) -> SliceJob:
+        """Describe the job for these originals."""
+        timed = any(part.timed_rows for one in staged for part in one.parts)
+        return cls(dataset, tuple(sorted({one.format for one in staged})), timed, spec, folder)
+
+    @property
+    def behaviour(self) -> bool:
+        """Whether the parts get behaviour features."""
+        return self.timed and self.spec.behaviour
+
+
+def silver_columns(job: SliceJob) -> dict[str, pl.DataType]:
+    """Return the columns of SILVER, in order."""
+    behaviour = behaviour_schema(job.spec.windows_s) if job.behaviour else {}
+    return {"dataset": pl.String(), **input_columns(job.formats), **DERIVED_SCHEMA, **behaviour}
+
+
+def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...]:
+    """Cut the staged rows into slices.
+
+    Raises
+    ------
+    DataError
+        When nothing is left to cut: every row was refused.
+    """
+    if not sum(one.kept for one in staged):
+        reasons: Counter[str] = Counter()
+        for one in staged:
+            reasons.update(one.reasons)
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(5))
+        refused = f": all {sum(reasons.values())} rows were refused ({why})" if reasons else ": there are no rows"
+        raise DataError(
+            f"no connection is left to work with{refused}",
+            hint="look at the sources with --format NAME if the format was taken for another one",
+            counts=reasons,
+        )
+    return plan_slices(staged, slice_rows=spec.slice_rows, lookback_s=lookback_s(spec.windows_s))
+
+
+def build_part(piece: Slice, job: SliceJob, silver: ObjectStore) -> SilverPart:
+    """Compute the features of one slice and store it as a content-addressed Parquet part of SILVER."""
+    columns = input_columns(job.formats)
+    rows = read_slice(piece, columns).sort(ORDER, nulls_last=True, maintain_order=True)
+    rows = add_derived(rows.with_columns(dataset=pl.lit(job.dataset)))
+    if job.behaviour:
+        past = read_past(piece, columns, lookback_s(job.spec.windows_s))
+        rows = add_behaviour(rows, past, job.spec.windows_s)
+    rows = rows.select(list(silver_columns(job)))
+    return SilverPart.of(rows, store_parquet(rows, DATA, silver, Path(job.folder)))
+
+
+def store_quarantine(staged: Staged, silver: ObjectStore, folder: Path) -> tuple[Reference, ...]:
+    """Store the refused rows of one original."""
+    return tuple(store_parquet(pl.read_parquet(part.path), QUARANTINE, silver, folder) for part in staged.rejected)
+
+
+def store_parquet(rows: pl.DataFrame, prefix: str, silver: ObjectStore, folder: Path) -> Reference:
+    """Write a frame to Parquet and store it under the hash of its bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{prefix}-{id(rows):x}.parquet"
+    try:
+        rows.write_parquet(path, compression="zstd", compression_level=1, statistics=True, row_group_size=131_072)
+        with path.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        stored = silver.put_file(part_key(prefix, sha256), path, sha256=sha256)
+    finally:
+        path.unlink(missing_ok=True)
+    return Reference(stored.uri, stored.sha256, stored.bytes, rows.height)
+
+
+def publish(reference: Reference, manifest: SilverManifest, catalog: SilverCatalog) -> dict[str, str | int | None]:
+    """Make the parts the newest snapshot of the dataset's Iceberg tables, tagged with the manifest's hash.
+
+    Returns
+    -------
+    dict
+        ``table``, ``tag``, ``snapshot`` (the id that Iceberg gave) and ``quarantine_table`` (None where nothing was
+        refused).
+    """
+    tag = f"sha256-{reference.sha256[:16]}"
+    rows = catalog.publish(f"silver.{manifest.dataset}", manifest.parts, tag=tag, schema=manifest.schema)
+    refused = None
+    if manifest.quarantine:
+        refused = f"quarantine.{manifest.dataset}"
+        refused = catalog.publish(refused, manifest.quarantine, tag=tag, schema=REJECTED_SCHEMA).table
+    return {"table": rows.table, "tag": tag, "snapshot": rows.snapshot_id, "quarantine_table": refused}
+
+
+def transform(
+    originals: Sequence[Original],
+    raw_manifest: Reference,
+    raw: ObjectStore,
+    silver: ObjectStore,
+    scratch: Path,
+    *,
+    dataset: str,
+    spec: TransformationSpec,
+) -> tuple[Reference, SilverManifest]:
+    """Run every step but the publishing in a row, without Prefect: the phase as a plain function."""
+    staged = [stage_original(one, raw, scratch / one.sha256) for one in originals]
+    job = SliceJob.of(staged, dataset, spec, str(scratch))
+    parts = [build_part(piece, job, silver) for piece in plan(staged, spec)]
+    quarantine = [reference for one in staged for reference in store_quarantine(one, silver, scratch)]
+    return write_manifest(
+        staged, parts, quarantine, silver, dataset=dataset, raw_manifest=raw_manifest, columns=silver_columns(job)
+    )
