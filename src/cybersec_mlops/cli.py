@@ -84,9 +84,7 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", envvar="CYBERSEC_MLOPS_DEBUG", help="Show the traceback of an error.")
     ] = False,
-    _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     os.environ["CYBERSEC_MLOPS_DEBUG"] = "1" if debug else ""
 
@@ -272,7 +270,8 @@ def runs(
         if as_json:
             fields = ("run_id", "dataset", "status", "phases", "events")
             rows = [
-                {name: getattr(one, name) for name in fields} | {"started_at": one.started_at.isoformat()} for one in found
+                {name: getattr(one, name) for name in fields} | {"started_at": one.started_at.isoformat()}
+                for one in found
             ]
             typer.echo(json.dumps(rows))
         else:

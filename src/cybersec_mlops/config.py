@@ -23,8 +23,8 @@ _DATASET = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 class Settings(BaseSettings):
     """Where things are. Read from the environment and from nowhere else; secrets never leave it.
 
-    Every field is the variable ``CYBERSEC_MLOPS_<FIELD>``. S3 itself is set by the standard ``AWS_*`` variables, Prefect
-    by ``PREFECT_API_URL``.
+    Every field is the variable ``CYBERSEC_MLOPS_<FIELD>``. S3 itself is set by the standard ``AWS_*`` variables,
+    Prefect by ``PREFECT_API_URL``.
     """
 
     model_config = SettingsConfigDict(env_prefix="CYBERSEC_MLOPS_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -167,10 +167,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def name_dataset(sources: tuple[str, ...]) -> str:
     """Make a dataset's name from the first source: its folder and its stem.
 
-    >>> name_dataset(("/logs/2026-11-23/conn.log.gz",)), name_dataset(("s3://logs/zeek/",)), name_dataset(("KDDTrain+.txt",))
-    ('2026-11-23-conn', 'logs-zeek', 'kddtrain')
+    >>> name_dataset(("/logs/2026-11-23/conn.log.gz",)), name_dataset(("s3://logs/zeek/",))
+    ('2026-11-23-conn', 'logs-zeek')
     """
-    parts = [part for part in re.split(r"[/\\]", (sources or ("connections",))[0].split("://")[-1]) if part not in ("", ".", "..")]
-    stem = [parts[-1].split(".")[0] or parts[-1]] if parts else ["connections"]
+    path = (sources or ("connections",))[0].split("://")[-1]
+    parts = [part for part in re.split(r"[/\\]", path) if part not in ("", ".", "..")]
+    stem = [parts[-1].split(".")[0] or parts[-1]] if parts else []
     words = re.findall(r"[a-z0-9_]+", "-".join([*parts[-2:-1], *stem]).lower())
-    return "-".join(words)[:63].strip("-") or "connections"
+    return "-".join(words)[:63].strip("-_") or "connections"

@@ -27,10 +27,10 @@ def _stderr() -> Console:
 
 
 def safe(value: object, style: str = "") -> Text:
-    """Return a text without anything that a terminal would obey.
+    r"""Return a text without anything that a terminal would obey.
 
-    >>> safe("a\\x1b[2Jb").plain
-    'a\N{REPLACEMENT CHARACTER}[2Jb'
+    >>> safe("a\x1b[2Jb").plain
+    'a�[2Jb'
     """
     return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)), style=style)
 
@@ -120,7 +120,7 @@ def print_runs(found: Sequence[RunSummary]) -> None:
         phases = ", ".join(f"{name} {status}" for name, status in one.phases.items())
         started = f"{one.started_at:%Y-%m-%d %H:%M:%S}"
         status = safe(one.status, _STATUS_STYLE.get(one.status, ""))
-        table.add_row(safe(one.run_id), safe(one.dataset or "–"), status, started, safe(phases))
+        table.add_row(safe(one.run_id), safe(one.dataset or "-"), status, started, safe(phases))
     Console(highlight=False, soft_wrap=True).print(table)
 
 
@@ -142,4 +142,4 @@ def _print_tree(console: Console, value: Any, indent: str) -> None:
             console.print(safe(f"{indent}{name}"))
             _print_tree(console, inner, f"{indent}  ")
         else:
-            console.print(safe(f"{indent}{name}: {'–' if inner in (None, [], {}) else inner}"))
+            console.print(safe(f"{indent}{name}: {'-' if inner in (None, [], {}) else inner}"))

@@ -181,7 +181,9 @@ def test_names_that_people_use(store: ObjectStore) -> None:
         assert store.get_bytes(store.key(store.uri(f"k/{name}"))) == name.encode()
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a\x00b", "a\nb", "\x7f"])
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a\x00b", "a\nb", "\x7f"]
+)
 def test_a_key_cannot_leave_the_store(store: ObjectStore, key: str) -> None:
     for action in (
         lambda: store.uri(key),

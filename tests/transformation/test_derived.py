@@ -43,5 +43,11 @@ def test_a_duration_of_zero_gives_no_rate() -> None:
 def test_history_letters_are_told_apart_by_case() -> None:
     row = one(history="ShAdF")
     seen = {name for name in HISTORY_FEATURES if row[name]}
-    assert seen == {"history_orig_syn", "history_resp_synack", "history_orig_ack", "history_resp_data", "history_orig_fin"}
+    assert seen == {
+        "history_orig_syn",
+        "history_resp_synack",
+        "history_orig_ack",
+        "history_resp_data",
+        "history_orig_fin",
+    }
     assert row["history_length"] == 5

@@ -22,10 +22,19 @@ from cybersec_mlops.errors import ConfigError, PlatformError
 CONNECT_TIMEOUT_S: Final = 5
 LOCK_TIMEOUT_S: Final = 30
 STATEMENT_TIMEOUT_S: Final = 60
+CONNECT_RETRY_S: Final = 30
+"""How long a server that is restarting is waited for."""
 TRANSACTION_TIMEOUT_S: Final = 90
 """After this the connection is cut from our side: a frozen server answers no timeout of its own."""
 APPEND_LOCK: Final = 0x6D6C6F7073
 """The advisory lock under which rows are appended and schemas migrated."""
+
+
+RESTARTING: Final = re.compile("refused|starting up|shutting down|recovery|reset by peer|closed the connection")
+
+
+class ConnectionLostError(PlatformError):
+    """The connection broke in mid-transaction: whether it was committed must be looked up. For this package alone."""
 
 
 class Database:
@@ -85,13 +94,24 @@ class Database:
     def _transaction(self, isolation: str, *, immediate: bool = False) -> Iterator[Connection]:
         overdue = threading.Event()
         try:
-            with self.engine.connect() as plain, _deadline(plain, TRANSACTION_TIMEOUT_S, overdue):
+            with self._connect() as plain, _deadline(plain, TRANSACTION_TIMEOUT_S, overdue):
                 options = {"immediate": immediate} if self.is_sqlite else {"isolation_level": isolation}
                 connection = plain.execution_options(**options)
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
             raise self._explained(error, overdue=overdue.is_set()) from None  # the cause may hold the URL
+
+    def _connect(self) -> Connection:
+        until, pause = time.monotonic() + CONNECT_RETRY_S, 0.1
+        while True:
+            try:
+                return self.engine.connect()
+            except SQLAlchemyError as error:
+                if self.is_sqlite or not RESTARTING.search(str(error)) or time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
 
     def _explained(self, error: Exception, *, overdue: bool) -> PlatformError:
         reason = f"no answer within {TRANSACTION_TIMEOUT_S} s" if overdue else _first_line(error)
@@ -100,7 +120,8 @@ class Database:
         hint = next(
             (hint for pattern, hint in HINTS if re.search(pattern, reason)), "check CYBERSEC_MLOPS_DATABASE_URL"
         )
-        return PlatformError(f"the database {self.name} failed: {reason}", hint=hint)
+        lost = not overdue and isinstance(error, DBAPIError) and error.connection_invalidated
+        return (ConnectionLostError if lost else PlatformError)(f"the database {self.name} failed: {reason}", hint=hint)
 
     def prepare_file(self) -> None:
         """Make the folder of a SQLite file and let readers and a writer work at once (WAL).

@@ -12,12 +12,14 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Select, func, insert, select
 
 from cybersec_mlops.audit import chain, migrate
-from cybersec_mlops.audit.database import Database
+from cybersec_mlops.audit.database import ConnectionLostError, Database
 from cybersec_mlops.audit.events import ChainFault, Head, PhaseEvent, RunSummary, StoredEvent
 from cybersec_mlops.audit.schema import STATUSES, audit_events, audit_head
 from cybersec_mlops.errors import DataError
 
 JSON_COLUMNS: Final = ("inputs", "outputs", "parameters", "metrics", "error")
+APPEND_ATTEMPTS: Final = 3
+"""How often an append is tried when the server goes away in the middle of it."""
 
 
 class AuditLog:
@@ -73,8 +75,28 @@ class AuditLog:
         PlatformError
             The database failed, or another writer held it too long.
         """
+        tried: list[StoredEvent] = []
+        for _ in range(APPEND_ATTEMPTS - 1):
+            with contextlib.suppress(ConnectionLostError):
+                return self._append(event, tried)
+            if tried and self._has(tried[-1]):  # it was committed, only the answer was lost
+                return tried[-1]
+        return self._append(event, tried)
+
+    def _append(self, event: PhaseEvent, tried: list[StoredEvent]) -> StoredEvent:
         with self.appending() as writer:
-            return writer.append(event)
+            tried.append(writer.append(event))
+        return tried[-1]
+
+    def _has(self, stored: StoredEvent) -> bool:
+        with self.reading() as reader:
+            return next(reader.events(numbers=[stored.id]), None) == stored
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Open a transaction that sees one state of the log throughout."""
+        with self.database.reading() as connection:
+            yield Reader(connection)
 
     @contextlib.contextmanager
     def appending(self) -> Iterator[Writer]:
@@ -93,8 +115,8 @@ class AuditLog:
         self, *, run_id: str | None = None, phase: str | None = None, limit: int | None = None
     ) -> list[StoredEvent]:
         """Return events in the order they were written, the last `limit` of them."""
-        with self.database.reading() as connection:
-            return list(Writer(connection).events(run_id=run_id, phases=phase and (phase,), limit=limit))
+        with self.reading() as reader:
+            return list(reader.events(run_id=run_id, phases=phase and (phase,), limit=limit))
 
     def runs(self, limit: int = 20) -> list[RunSummary]:
         """Return the latest runs, newest first."""
@@ -135,8 +157,8 @@ class AuditLog:
 
     def head(self) -> Head:
         """Return where the chain ends, to be noted outside the database."""
-        with self.database.reading() as connection:
-            return Writer(connection).head()
+        with self.reading() as reader:
+            return reader.head()
 
     def verify(self, *, expected: Sequence[Head] = ()) -> list[ChainFault]:
         """Walk the whole chain and return what is wrong: changed, missing, reordered, inserted or cut-off rows.
@@ -153,8 +175,8 @@ class AuditLog:
             return list(chain.faults((dict(row._mapping) for row in connection.execute(query)), head, expected))
 
 
-class Writer:
-    """The log inside a transaction: what is read here is still true when the appended row is committed."""
+class Reader:
+    """The log inside a transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -163,21 +185,13 @@ class Writer:
         """Return where the chain ends."""
         return Head(*self._connection.execute(select(audit_head.c.count, audit_head.c.hash)).one())
 
-    def append(self, event: PhaseEvent) -> StoredEvent:
-        """Write an event at the end of the chain."""
-        head = self.head()
-        row = _row(event)
-        row |= {"id": head.id + 1, "recorded_at": datetime.now(UTC), "previous_hash": head.hash}
-        row["hash"] = chain.row_hash(row)
-        self._connection.execute(insert(audit_events), row)
-        return _event(row)
-
     def events(
         self,
         *,
         run_id: str | None = None,
         phases: Sequence[str] | None = None,
         dataset: str | None = None,
+        numbers: Sequence[int] | None = None,
         limit: int | None = None,
     ) -> Iterator[StoredEvent]:
         """Give events in the order they were written, the last `limit` of them."""
@@ -189,10 +203,25 @@ class Writer:
             query = query.where(columns.phase.in_(phases))
         if dataset is not None:
             query = query.where(columns.dataset == dataset)
+        if numbers is not None:
+            query = query.where(columns.id.in_(numbers))
         if limit is None:
-            return _read(self._connection, query.order_by(columns.id))
+            return _read(self._connection, query.order_by(columns.id).execution_options(yield_per=1000))
         latest = list(_read(self._connection, query.order_by(columns.id.desc()).limit(limit)))
         return reversed(latest)
+
+
+class Writer(Reader):
+    """The log inside a transaction that nobody else appends beside: what is read stays true until it commits."""
+
+    def append(self, event: PhaseEvent) -> StoredEvent:
+        """Write an event at the end of the chain."""
+        head = self.head()
+        row = _row(event)
+        row |= {"id": head.id + 1, "recorded_at": datetime.now(UTC), "previous_hash": head.hash}
+        row["hash"] = chain.row_hash(row)
+        self._connection.execute(insert(audit_events), row)
+        return _event(row)
 
 
 def _row(event: PhaseEvent) -> dict[str, Any]:

@@ -22,6 +22,8 @@ LARGE: Final = 0.2
 BINS: Final = 10
 CATEGORIES: Final = 20
 MAX_ROWS: Final = 100_000
+MIN_BENIGN: Final = 200
+"""With fewer benign rows on either side, all rows are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Drift:
     """Kolmogorov-Smirnov distance between the two."""
     benign_p_value_ks: float | None
     """Distance of the benign test rows' p-values from the uniform law; large where calibration has collapsed."""
+    benign_only: bool
+    """Whether features were compared among benign rows: the share of attacks in a test set is the maker's choice."""
     train_rows: int
     test_rows: int
 
@@ -76,13 +80,17 @@ def measure_drift(
     Parameters
     ----------
     train, test : DataFrame
-        SILVER rows; a feature that one side lacks counts as unset there.
+        SILVER rows; a feature that one side lacks counts as unset there. Benign rows are compared where both sides have
+        at least 200, else all rows.
     train_scores, test_scores : ndarray of float64, optional
         Scores of rows of either side (not necessarily all, nor in the order of the frames).
     benign_p_values : ndarray of float64, optional
         p-values of the benign test rows.
     """
-    drawn = [f.sample(MAX_ROWS, seed=seed) if f.height > MAX_ROWS else f for f in (train, test)]
+    benign = [_benign(frame) for frame in (train, test)]
+    benign_only = min(frame.height for frame in benign) >= MIN_BENIGN
+    chosen = benign if benign_only else [train, test]
+    drawn = [f.sample(MAX_ROWS, seed=seed) if f.height > MAX_ROWS else f for f in chosen]
     found = [_feature_drift(name, *(_column(frame, name) for frame in drawn)) for name in features]
     pair = None if train_scores is None or test_scores is None else (train_scores, test_scores)
     pair = pair if pair and pair[0].size and pair[1].size else None
@@ -91,9 +99,14 @@ def measure_drift(
         score_psi=_score_psi(*pair) if pair else None,
         score_ks=ks_distance(*pair) if pair else None,
         benign_p_value_ks=None if benign_p_values is None or not benign_p_values.size else ks_uniform(benign_p_values),
+        benign_only=benign_only,
         train_rows=drawn[0].height,
         test_rows=drawn[1].height,
     )
+
+
+def _benign(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(~pl.col("is_attack")) if "is_attack" in frame.columns else frame.clear()
 
 
 def psi(before: FloatArray, after: FloatArray) -> float:

@@ -1,4 +1,7 @@
-"""The steps from a bundle and SILVER to stored metrics, predictions, report and decision. The flow runs them as tasks."""
+"""The steps from a bundle and SILVER to stored metrics, predictions, report and decision.
+
+The flow runs them as tasks.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,12 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.evaluation.baselines import measure_baselines
 from cybersec_mlops.evaluation.bootstrap import Bootstrap
 from cybersec_mlops.evaluation.drift import measure_drift
+from cybersec_mlops.evaluation.examples import AlertExample, Reason, choose_examples
 from cybersec_mlops.evaluation.gate import Comparison, compare, decide
 from cybersec_mlops.evaluation.leakage import audit_leakage
 from cybersec_mlops.evaluation.metrics import Metrics, measure
 from cybersec_mlops.evaluation.model_card import render_model_card
-from cybersec_mlops.evaluation.report import AlertExample, DataReference, Reason, ReportInput, render_report
+from cybersec_mlops.evaluation.report import DataReference, ReportInput, render_report
 from cybersec_mlops.evaluation.spec import EvaluationSpec
 from cybersec_mlops.storage.layers import Layers
 from cybersec_mlops.storage.reference import Reference
@@ -44,7 +48,7 @@ class EvaluationJob:
     """What is evaluated, on what, against whom: references and parameters only."""
 
     bundle: Reference
-    version: int | None
+    version: int
     train: Reference
     """SILVER manifest that the bundle was trained on."""
     test: Reference | None
@@ -134,7 +138,7 @@ def assess(job: EvaluationJob, predictions: Reference, layers: Layers, folder: P
     Returns
     -------
     dict
-        ``uri`` (the metrics), ``report`` (its uri), ``promoted``, ``reasons``, ``headline`` (the figures of ``--json``),
+        ``uri`` (the metrics), ``report`` (its uri), ``promoted``, ``reasons``, ``headline`` (figures of ``--json``),
         ``table`` (metrics with intervals) and references to everything that was stored.
     """
     sets = _read_sets(job, layers, folder)
@@ -192,7 +196,7 @@ def _report_input(
         synthetic=sets.manifest.synthetic or sets.test_manifest.synthetic,
         run_id=job.run_id,
         created=datetime.now(UTC),
-        model_version=str(job.version or "unregistered"),
+        model_version=str(job.version),
         model_sha256=job.bundle.sha256,
         metrics=metrics,
         decision=decision,
@@ -245,11 +249,16 @@ def _compare(job: EvaluationJob, scored: pl.DataFrame) -> tuple[Comparison | Non
 def _describe_split(split: Mapping[str, Any]) -> str:
     if split["method"] == "given test set":
         return "The test set was given by the user; nothing of it was seen in training."
-    return str(split.get("text") or split["method"])
+    sizes = f"{split['train_rows']:,} rows to train on, {split['test_rows']:,} held out"
+    if split["method"] == "time":
+        said = f"The rows from {split['boundary']} on were held out: {sizes}."
+    else:
+        said = f"Rows were held out at random, stratified by label, identical rows on one side: {sizes}."
+    return " ".join([said, *split["notes"]])
 
 
 def _examples(detector: Detector, test: pl.DataFrame, scored: pl.DataFrame, count: int) -> tuple[AlertExample, ...]:
-    order = scored["score"].arg_sort(descending=True)[:count]
+    order = choose_examples(scored, count)
     rows, facts = test[order], scored[order]
     explained = detector.explain(rows, top=4)
     return tuple(

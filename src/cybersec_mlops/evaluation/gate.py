@@ -12,7 +12,7 @@ import polars as pl
 
 from cybersec_mlops.evaluation.baselines import Baseline
 from cybersec_mlops.evaluation.bootstrap import Bootstrap, Estimate, wilson
-from cybersec_mlops.evaluation.leakage import Finding
+from cybersec_mlops.evaluation.findings import Finding
 from cybersec_mlops.evaluation.metrics import Metrics
 from cybersec_mlops.evaluation.ranking import FloatArray, Ranking, average_precision, roc_auc
 from cybersec_mlops.evaluation.spec import GateSpec
@@ -190,8 +190,11 @@ def _better_than_chance(metrics: Metrics) -> Check:
         return Check(name, None, "The test set lacks attacks or benign rows with a label: detection cannot be judged.")
     passed = auc.low > 0.5
     words = "better than chance" if passed else "not distinguishable from chance (0.5)"
-    interval = f"{auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})"
-    return Check(name, passed, f"The ranking is {words}: ROC-AUC {interval}.")
+    text = f"The ranking is {words}: ROC-AUC {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})"
+    detected, false = metrics.detection_rate, metrics.false_positive_rate
+    if passed and detected and false and detected.value <= false.value:
+        return Check(name, False, f"{text}, but at its threshold it alerts on attacks no more than on benign rows.")
+    return Check(name, passed, f"{text}.")
 
 
 def _better_than_trivial(baselines: Sequence[Baseline]) -> Check:

@@ -60,7 +60,7 @@ def _figures(given: ReportInput) -> str:
         (
             round_percent(p.nominal),
             *_values(p.false_positive_rate),
-            percent(p.detection_rate and p.detection_rate.value),
+            _values(p.detection_rate)[0],
         )
         for p in metrics.operating_points
     ]

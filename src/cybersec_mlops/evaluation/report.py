@@ -21,9 +21,10 @@ import polars as pl
 from cybersec_mlops.evaluation import plots, text
 from cybersec_mlops.evaluation.baselines import Baseline
 from cybersec_mlops.evaluation.drift import Drift
-from cybersec_mlops.evaluation.examples import AlertExample
+from cybersec_mlops.evaluation.examples import AlertExample as AlertExample
+from cybersec_mlops.evaluation.examples import Reason as Reason
+from cybersec_mlops.evaluation.findings import Finding
 from cybersec_mlops.evaluation.gate import Check, Comparison, Decision
-from cybersec_mlops.evaluation.leakage import Finding
 from cybersec_mlops.evaluation.metrics import Metrics
 from cybersec_mlops.evaluation.ranking import Ranking
 

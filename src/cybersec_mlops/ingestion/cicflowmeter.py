@@ -133,8 +133,9 @@ class CICFlowMeter:
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a table; see `Reader.read`."""
+        del source  # the format has no error of its own
         table = Table(self._form, encoding="cp1252", expected="CICFlowMeter's header with Flow Duration, ...")
-        return read_table(self, table, stream, source=source, batch_bytes=batch_bytes)
+        return read_table(self, table, stream, batch_bytes=batch_bytes)
 
     def _form(self, names: list[str]) -> Form | None:
         columns: list[Column | None] = []

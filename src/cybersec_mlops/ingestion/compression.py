@@ -146,6 +146,11 @@ class Decompressed(io.RawIOBase):
         """Lines of the content so far; a last one without newline counts."""
         return self.newlines + (self.bytes > 0 and self.last != b"\n")
 
+    def close(self) -> None:
+        """Close the stored file as well."""
+        super().close()
+        self._stream.close()
+
     def readable(self) -> bool:
         """Say that it can be read."""
         return True

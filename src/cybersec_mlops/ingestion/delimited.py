@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from polars.exceptions import ComputeError
+from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected
@@ -71,11 +71,11 @@ def read_cells(lines: Lines, layout: Layout, rejected: Rejected, *, quoted: bool
         lines = _drop_ragged(lines, layout, separators, rejected)
     try:
         return Cells(lines, _parse(lines, layout), {})
-    except ComputeError:
+    except PolarsError:
         lines = _drop_ragged(lines, layout, lines.codes == ord(layout.separator), rejected)
     try:
         return Cells(lines, _parse(lines, layout), {})
-    except ComputeError:
+    except PolarsError:
         frame = _parse(lines, layout, ignore_errors=True)
         return Cells(lines, frame, _failed(frame, _parse(lines, layout, as_text=True), layout))
 

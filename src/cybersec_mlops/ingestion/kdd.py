@@ -82,8 +82,9 @@ class _KDD(ABC):
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a table; see `Reader.read`."""
-        table = Table(_form_of_header, form_of, expected="41 columns of KDD, a label, and perhaps a difficulty")
-        return read_table(self, table, stream, source=source, batch_bytes=batch_bytes)
+        del source  # the format has no error of its own
+        table = Table(_form_of_header, form_of, expected="one with 41 values, a label and perhaps a difficulty")
+        return read_table(self, table, stream, batch_bytes=batch_bytes)
 
 
 class KDD99(_KDD):

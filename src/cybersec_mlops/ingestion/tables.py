@@ -13,7 +13,6 @@ from typing import BinaryIO, Final
 import numpy as np
 import polars as pl
 
-from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.delimited import Layout, read_cells, split_quoted
 from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
 from cybersec_mlops.ingestion.reader import Batch, Reader, batch_schema
@@ -52,6 +51,7 @@ class Table:
     """Gives the form of a first row without a header, where the format allows it."""
     encoding: Encoding = "utf-8"
     expected: str = "a header"
+    """What a file begins with, in words."""
 
 
 def names_of(line: bytes, separator: str = ",") -> list[str]:
@@ -61,7 +61,7 @@ def names_of(line: bytes, separator: str = ",") -> list[str]:
     return [cell.strip() for cell in cells or ()]
 
 
-def read_table(reader: Reader, table: Table, stream: BinaryIO, *, source: str, batch_bytes: int) -> Iterator[Batch]:
+def read_table(reader: Reader, table: Table, stream: BinaryIO, *, batch_bytes: int) -> Iterator[Batch]:
     """Read a table; see `Reader.read`."""
     schema = batch_schema(reader)
     form: Form | None = None
@@ -69,10 +69,7 @@ def read_table(reader: Reader, table: Table, stream: BinaryIO, *, source: str, b
         rejected, skipped, nulled = Rejected(), dict[str, int](), dict[str, int]()
         lines = clean(block, rejected, skipped, encoding=table.encoding)
         frames = []
-        for new_form, rows in _split_headers(lines, form, table, skipped):
-            form = new_form
-            if rows.height and form is None:
-                raise DataError(f"expected {table.expected}", source=source, line=rows.number(0))
+        for form, rows in _split_headers(lines, form, table, rejected, skipped):  # noqa: B020 - the form goes on
             if rows.height and form is not None:
                 frames.append(conform(_read_rows(rows, form, rejected, nulled), schema))
         kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
@@ -82,7 +79,7 @@ def read_table(reader: Reader, table: Table, stream: BinaryIO, *, source: str, b
 
 
 def _split_headers(
-    lines: Lines, form: Form | None, table: Table, skipped: dict[str, int]
+    lines: Lines, form: Form | None, table: Table, rejected: Rejected, skipped: dict[str, int]
 ) -> Iterator[tuple[Form | None, Lines]]:
     """Give the runs of rows between the header lines, each with its form; the last may have no rows."""
     headers: dict[int, Form] = {}
@@ -93,16 +90,17 @@ def _split_headers(
             headers[index] = found
             if form is not None or len(headers) > 1:
                 skipped["repeated_header"] = skipped.get("repeated_header", 0) + 1
-    rows = lines.edit(dict.fromkeys(headers))
-    if form is None and 0 not in headers and table.form_of_row is not None and lines.height:
-        form = table.form_of_row(names_of(lines.raw(0)))
     done = 0
-    for dropped, (index, found) in enumerate(headers.items()):
-        if index - dropped > done:
-            yield form, rows.part(done, index - dropped)
-            done = index - dropped
-        form = found
-    yield form, rows.part(done, rows.height)
+    while form is None and done < lines.height and done not in headers:
+        form = table.form_of_row(names_of(lines.raw(done))) if table.form_of_row else None
+        if form is None:
+            rejected.add(lines, done, "no_header", detail=f"a row before {table.expected}")
+            done += 1
+    for index, found in headers.items():
+        if index > done:
+            yield form, lines.part(done, index)
+        form, done = found, index + 1
+    yield form, lines.part(done, lines.height)
 
 
 def _candidates(lines: Lines) -> list[int]:

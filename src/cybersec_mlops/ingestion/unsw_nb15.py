@@ -137,8 +137,9 @@ class UNSWNB15:
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a table; see `Reader.read`."""
+        del source  # the format has no error of its own
         table = Table(_form, encoding="cp1252", expected="UNSW-NB15's header with id, dur, proto, ...")
-        return read_table(self, table, stream, source=source, batch_bytes=batch_bytes)
+        return read_table(self, table, stream, batch_bytes=batch_bytes)
 
 
 def _form(names: list[str]) -> Form | None:

@@ -1,0 +1,1 @@
+"""Prefect flows over the phases: coordination, execution, tracing. No data logic lives here."""

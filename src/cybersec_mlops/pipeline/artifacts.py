@@ -47,9 +47,9 @@ def show_report(run_id: str, uri: str) -> None:
 
 def _plain(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(count)}" for name, count in value.items()) or "–"
+        return ", ".join(f"{name} {_plain(count)}" for name, count in value.items()) or "-"
     return str(value)

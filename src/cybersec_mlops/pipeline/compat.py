@@ -40,3 +40,14 @@ def no_heartbeat() -> Iterator[None]:
 
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+
+
+def flush(timeout_s: float = 10.0) -> None:
+    """Send what Prefect still has in its queues (logs, events) before its server goes away."""
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=timeout_s, at_exit=False)
+    if IS_PREFECT_3:
+        from prefect.events.worker import EventsWorker
+
+        EventsWorker.drain_all(timeout=timeout_s, at_exit=False)

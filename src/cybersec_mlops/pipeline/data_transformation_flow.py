@@ -20,7 +20,14 @@ from cybersec_mlops.transformation.silver import SilverManifest, SilverPart, wri
 from cybersec_mlops.transformation.slices import Slice
 from cybersec_mlops.transformation.spec import TransformationSpec
 from cybersec_mlops.transformation.staging import Staged, stage_original
-from cybersec_mlops.transformation.transform import SliceJob, build_part, plan, publish, silver_columns, store_quarantine
+from cybersec_mlops.transformation.transform import (
+    SliceJob,
+    build_part,
+    plan,
+    publish,
+    silver_columns,
+    store_quarantine,
+)
 
 FLOW_NAME = "data_transformation_flow"
 
@@ -38,7 +45,11 @@ def parse_original_task(original: dict[str, Any], folder: str) -> dict[str, Any]
     staged = stage_original(Original.from_dict(original), open_platform().layers.raw, Path(folder))
     get_run_logger().info(
         "%s: %d kept, %d quarantined %s, skipped %s",
-        original["source_name"], staged.kept, sum(staged.reasons.values()), staged.reasons, staged.skipped,
+        original["source_name"],
+        staged.kept,
+        sum(staged.reasons.values()),
+        staged.reasons,
+        staged.skipped,
     )
     return staged.to_dict()
 
@@ -102,9 +113,7 @@ def _facts(manifest: SilverManifest) -> dict[str, Any]:
     task_runner=thread_runner(WORKERS),
     persist_result=False,
 )
-def data_transformation_flow(
-    spec: RunSpec, raw: dict[str, Any], run_id: str | None = None
-) -> dict[str, Any]:
+def data_transformation_flow(spec: RunSpec, raw: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
     """Turn RAW originals into SILVER.
 
     Parameters
@@ -151,8 +160,12 @@ def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Out
         staged = [future.result() for future in futures]
         job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, str(scratch))
         build = configured(build_part_task, spec.tasks)
-        parts = [build.submit(piece, job) for piece in configured(plan_slices_task, spec.tasks)(staged, spec.transformation)]
-        refused = [configured(store_quarantine_task, spec.tasks).submit(one, str(scratch)) for one in staged if one["rejected"]]
+        parts = [
+            build.submit(piece, job) for piece in configured(plan_slices_task, spec.tasks)(staged, spec.transformation)
+        ]
+        refused = [
+            configured(store_quarantine_task, spec.tasks).submit(one, str(scratch)) for one in staged if one["rejected"]
+        ]
         quarantine = [reference for future in refused for reference in future.result()]
         made = [future.result() for future in parts]
         outputs = configured(publish_task, spec.tasks)(staged, made, quarantine, job, raw_manifest)

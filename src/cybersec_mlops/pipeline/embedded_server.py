@@ -137,9 +137,7 @@ def _serve(descriptor: int, parent: int) -> None:
     _end_with_parent(parent)
     import uvicorn
 
-    uvicorn.run(
-        "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on"
-    )
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
 
 
 if __name__ == "__main__":

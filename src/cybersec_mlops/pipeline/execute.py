@@ -59,6 +59,9 @@ def prefect_server(*, verbose: bool) -> Iterator[None]:
             server.wait()
             yield
         finally:
+            from cybersec_mlops.pipeline.compat import flush
+
+            flush()
             os.environ.pop("PREFECT_API_URL", None)
 
 

@@ -1,4 +1,4 @@
-"""`model_evaluation_flow`: a bundle and a SILVER snapshot become metrics, a report and a decision. Orchestration only."""
+"""`model_evaluation_flow`: a bundle and a SILVER snapshot become metrics, a report, a decision. Orchestration only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
+from cybersec_mlops.audit.registry import CHALLENGER, CHAMPION, ModelRegistry, ModelVersion
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.evaluation.evaluate import EvaluationJob, assess, score_test
 from cybersec_mlops.pipeline.artifacts import show_metrics, show_report, show_summary
@@ -13,6 +14,7 @@ from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.version import code_facts
 from cybersec_mlops.storage.reference import Reference
 
 FLOW_NAME = "model_evaluation_flow"
@@ -40,11 +42,22 @@ def assess_task(job: EvaluationJob, predictions: dict[str, Any]) -> dict[str, An
 
 
 @phase_task("promote")
-def promote_task(dataset: str, bundle: dict[str, Any], run_id: str, promoted: bool, reasons: list[str]) -> None:
-    """Write the decision into the registry: the champion's alias moves, or stays where it is."""
-    open_platform().registry.decide(
-        dataset, Reference.from_dict(bundle), promoted=promoted, run_id=run_id, reason=" ".join(reasons)
-    )
+def promote_task(dataset: str, version: int, run_id: str, promoted: bool, reasons: list[str]) -> None:
+    """Write the decision into the registry: the model becomes champion, or stays a challenger."""
+    registry = open_platform().registry
+    alias = CHAMPION if promoted else CHALLENGER
+    holder = registry.champion(dataset) if promoted else registry.challenger(dataset)
+    if holder is None or holder.version != version:
+        registry.set_alias(dataset, alias, version, run_id=run_id, reason=" ".join(reasons))
+    get_run_logger().info("%s version %d is %s", dataset, version, alias)
+
+
+def _opponent(registry: ModelRegistry, dataset: str, bundle: Reference) -> ModelVersion | None:
+    """Return whom the bundle has to beat: the champion, or the one before where the bundle is champion already."""
+    champion = registry.champion(dataset)
+    if champion is not None and champion.sha256 == bundle.sha256:
+        return registry.predecessor(bundle.sha256)
+    return champion
 
 
 @flow(name=FLOW_NAME, flow_run_name=run_name("evaluate"), persist_result=False)
@@ -72,16 +85,20 @@ def model_evaluation_flow(
     run_id = run_id or new_run_id()
     platform = open_platform()
     bundle = Reference.from_dict(model["bundle"])
-    champion = platform.registry.predecessor(spec.dataset_name, bundle)
+    registry = platform.registry
+    opponent = _opponent(registry, spec.dataset_name, bundle)
     job = EvaluationJob(
         bundle=bundle,
-        version=model.get("version"),
+        version=registry.register(spec.dataset_name, bundle, run_id=run_id),
         train=Reference.from_dict(silver["train"]),
         test=Reference.from_dict(silver["test"]) if silver.get("test") else None,
-        champion=champion,
+        champion=None if opponent is None else Reference.from_dict(opponent.bundle),
+        champion_version=None if opponent is None else opponent.version,
         training=spec.training,
         evaluation=spec.evaluation,
         dataset=spec.dataset_name,
+        run_id=run_id,
+        code=code_facts(platform.settings),
     )
     phase = Phase(
         name="evaluation",
@@ -101,7 +118,7 @@ def _evaluate(phase: Phase, job: EvaluationJob, spec: RunSpec) -> Outcome:
     predictions = configured(score_test_task, spec.tasks)(job)
     assessed = configured(assess_task, spec.tasks)(job, predictions)
     decision = assessed["promoted"], assessed["reasons"]
-    configured(promote_task, spec.tasks)(phase.dataset, job.bundle.to_dict(), phase.run_id, *decision)
+    configured(promote_task, spec.tasks)(phase.dataset, job.version, phase.run_id, *decision)
     metrics = assessed.pop("headline")
     return Outcome({**assessed, "predictions": predictions}, rows=metrics.get("rows"), metrics=metrics)
 

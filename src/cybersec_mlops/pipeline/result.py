@@ -47,7 +47,7 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
         Values that do not apply, or that a failed run did not get to, are None.
     """
     own = [event for event in events if event.phase == "run"]
-    last = (own or list(events) or [None])[-1]
+    last = next(reversed(own or list(events)), None)
     phases = {name: _phase(name, [event for event in events if event.phase == name]) for name in PHASES}
     measured = next((event.metrics for event in reversed(events) if event.phase == "evaluation" and event.metrics), {})
     promoted = any(event.phase == "run" and event.outputs.get("promoted") for event in events)
@@ -58,7 +58,7 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
         "phases": phases,
         "metrics": {name: measured.get(name) for name in METRICS},
         "promoted": promoted,
-        "error": last.error if last is not None and last.status in ("failed", "interrupted", "rejected") else None,
+        "error": None if last is None else last.error,
     }
 
 
@@ -86,7 +86,9 @@ def _phase(name: str, events: list[StoredEvent]) -> dict[str, Any]:
     values = {field: [event.outputs.get(field) for event in ended] for field in PHASES[name]}
     return {
         **empty,
-        "status": {"interrupted": "failed", "started": "running"}.get(unfinished[-1], unfinished[-1]) if unfinished else "completed",
+        "status": {"interrupted": "failed", "started": "running"}.get(unfinished[-1], unfinished[-1])
+        if unfinished
+        else "completed",
         "seconds": None if None in seconds else round(sum(filter(None, seconds)), 3),
         "reused": None if unfinished else all(_reused(event) for event in ended),
         **{field: _combine(field, found) for field, found in values.items()},
@@ -107,7 +109,7 @@ def _combine(field: str, found: list[Any]) -> Any:
 def places_of(events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return what a person wants to know of a run beside its document."""
     synthetic = any(event.outputs.get("synthetic") for event in events if event.phase == "transformation")
-    reasons = next((event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), [])
+    reasons: list[str] = next((event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), [])
     return {"synthetic": synthetic, "reasons": reasons}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import cybersec_mlops
+from cybersec_mlops.config import Settings
 
 RESULT_SHAPING: Final = ("numpy", "polars", "scikit-learn", "xgboost-cpu")
 """Distributions whose version can change a number."""
@@ -31,3 +32,9 @@ def code_version() -> str:
     for name in RESULT_SHAPING:
         digest.update(f"{name}=={version(name)}\n".encode())
     return f"{cybersec_mlops.__version__}+{digest.hexdigest()[:12]}"
+
+
+def code_facts(settings: Settings) -> dict[str, str]:
+    """Return what the report says of the code: version, commit and image where the environment names them, libraries."""
+    named = {"version": code_version(), "commit": settings.git_commit, "image": settings.image_digest}
+    return {name: value for name, value in named.items() if value} | {name: version(name) for name in RESULT_SHAPING}

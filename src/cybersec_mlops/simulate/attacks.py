@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from cybersec_mlops.simulate.benign import allocate
+from cybersec_mlops.simulate.benign import allocate, any_port
 from cybersec_mlops.simulate.clock import Clock
 from cybersec_mlops.simulate.network import Floats, Ints, Network
 from cybersec_mlops.simulate.shapes import PROBED, SHAPE_INDEX
@@ -85,7 +85,7 @@ def _vertical_scan(rng: np.random.Generator, network: Network, rows: int) -> Int
     source, inside = _attacker(rng, network, 0.6)
     resp = int(_pick(rng, network.role("managed" if inside else "web")))
     known = np.array(PROBED)[rng.integers(0, len(PROBED), rows)]
-    port = np.where(rng.random(rows) < 0.55, known, rng.integers(1, 10_000, rows))
+    port = np.where(rng.random(rows) < 0.55, known, any_port(rng, rows))
     choice = rng.random(rows)
     shape = np.where(choice < (0.62 if inside else 0.25), _of("probe_closed")[0], _of("probe_absent")[0])
     shape = np.where(choice > 0.88, _of("probe_open")[0], shape)
@@ -107,7 +107,7 @@ def _ssh_brute_force(rng: np.random.Generator, network: Network, rows: int) -> I
     pool = network.role("managed" if inside else "web")
     few = _pick(rng, pool, int(rng.integers(1, 4)))
     shape = np.where(rng.random(rows) < 0.97, _of("ssh_denied")[0], _of("ssh_job")[0])
-    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-0.1, 1.6)), 0.7)
+    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-0.3, 1.3)), 0.7)
     return Intent(ts, np.full(rows, source), _pick(rng, few, rows), shape)
 
 
@@ -115,7 +115,7 @@ def _beacon(rng: np.random.Generator, network: Network, rows: int) -> Intent:
     """Calls home over HTTPS at an interval with jitter, small both ways; sometimes a task comes back."""
     source = int(_pick(rng, network.role("workstation")))
     home = _pick(rng, network.role("site" if rng.random() < 0.6 else "stranger"), 1 + int(rng.random() < 0.3))
-    period, jitter = float(10 ** rng.uniform(1.3, 2.7)), float(rng.uniform(0.02, 0.5))
+    period, jitter = float(10 ** rng.uniform(1.3, 2.5)), float(rng.uniform(0.02, 0.4))
     ts = np.cumsum(period * (1.0 + jitter * rng.uniform(-1, 1, rows)))
     ts = ts - ts[0]
     shape = np.where(rng.random(rows) < 0.93, _of("tls_call")[0], _of("tls_page")[0])
@@ -143,11 +143,11 @@ def _dns_tunnel(rng: np.random.Generator, network: Network, rows: int) -> Intent
     resp = _pick(rng, network.role("resolver"), rows)
     if rng.random() < 0.25:
         resp = np.full(rows, _pick(rng, network.role("site")))
-    busy = rng.random(rows) < rng.uniform(0.2, 0.8)
-    gaps = np.where(busy, 0.15, float(10 ** rng.uniform(0.3, 1.3))) * np.exp(0.7 * rng.standard_normal(rows))
+    busy = rng.random(rows) < rng.uniform(0.35, 0.9)
+    gaps = np.where(busy, 0.12, float(10 ** rng.uniform(-0.2, 0.7))) * np.exp(0.7 * rng.standard_normal(rows))
     shape = np.where(rng.random(rows) < 0.88, _of("dns_long")[0], _of("dns")[0])
     intent = Intent(np.cumsum(gaps) - gaps[0], np.full(rows, source), resp, shape)
-    intent.orig_scale = np.where(busy, rng.uniform(1.1, 1.6), rng.uniform(0.55, 1.0))
+    intent.orig_scale = np.where(busy, rng.uniform(1.3, 2.0), rng.uniform(0.8, 1.2))
     intent.resp_scale = np.full(rows, rng.uniform(0.7, 1.6))
     return intent
 
@@ -170,11 +170,11 @@ def _lateral_movement(rng: np.random.Generator, network: Network, rows: int) -> 
     source = int(_pick(rng, network.role("workstation")))
     pool = np.concatenate([network.role("workstation"), network.role("server"), network.role("file_server")])
     resp = _pick(rng, _pick(rng, pool, max(2, rows // 2)), rows)
-    names = _of("smb_denied", "smb", "smb_copy", "rpc", "probe_absent")
-    choice = np.searchsorted(np.cumsum([0.42, 0.20, 0.16, 0.12]), rng.random(rows))
+    names = _of("smb_denied", "smb", "smb_copy", "rpc", "probe_absent", "probe_closed")
+    choice = np.searchsorted(np.cumsum([0.24, 0.08, 0.10, 0.06, 0.32]), rng.random(rows))
     absent = _pick(rng, network.role("absent"), rows)
-    ts = _elapsed(rng, rows, float(10 ** rng.uniform(0.0, 1.7)), 1.0)
-    port = np.where(choice == 4, 445, -1)
+    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.0, 0.3)), 1.0)
+    port = np.where(choice >= 4, 445, -1)
     return Intent(ts, np.full(rows, source), np.where(choice == 4, absent, resp), names[choice], port=port)
 
 
@@ -182,29 +182,30 @@ def _slowloris(rng: np.random.Generator, network: Network, rows: int) -> Intent:
     """Requests that never end, kept open by a trickle, from one or a few addresses."""
     senders = _pick(rng, network.role("stranger"), int(rng.integers(1, 5)))
     resp = int(_pick(rng, network.role("web")))
-    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.3, 0.7)), 1.0)
+    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.3, 0.3)), 1.0)
     intent = Intent(ts, _pick(rng, senders, rows), np.full(rows, resp), np.full(rows, _of("visit_slow")[0]))
-    intent.orig_scale, intent.resp_scale = np.full(rows, rng.uniform(0.5, 1.2)), np.full(rows, rng.uniform(0.1, 0.6))
-    intent.hold_scale = np.full(rows, 10 ** rng.uniform(0.0, 1.0))
+    intent.mix = np.where(rng.random(rows) < 0.75, MIX_INDEX["stalled"], -1)
+    intent.orig_scale, intent.resp_scale = np.full(rows, rng.uniform(0.5, 1.2)), np.full(rows, rng.uniform(0.05, 0.5))
+    intent.hold_scale = np.full(rows, 10 ** rng.uniform(0.5, 1.3))
     return intent
 
 
 ATTACKS: Final = (
     Attack("Horizontal-Scan", 0.16, 110, _horizontal_scan),
-    Attack("Vertical-Scan", 0.13, 110, _vertical_scan),
+    Attack("Vertical-Scan", 0.14, 110, _vertical_scan),
     Attack("Slow-Scan", 0.06, 40, _slow_scan),
     Attack("SSH-Brute-Force", 0.14, 90, _ssh_brute_force),
     Attack("C2-Beacon", 0.13, 70, _beacon),
     Attack("Exfiltration", 0.04, 16, _exfiltration),
     Attack("DNS-Tunnel", 0.14, 110, _dns_tunnel),
-    Attack("SYN-Flood", 0.10, 120, _syn_flood),
-    Attack("SMB-Lateral-Movement", 0.05, 45, _lateral_movement, late=True),
-    Attack("Slowloris", 0.05, 60, _slowloris, late=True),
+    Attack("SYN-Flood", 0.12, 120, _syn_flood),
+    Attack("SMB-Lateral-Movement", 0.035, 45, _lateral_movement, late=True),
+    Attack("Slowloris", 0.035, 60, _slowloris, late=True),
 )
 """Every kind of attack."""
 
 _LATE: Final = 2.0 / 3.0
-_FEWEST: Final = 5
+_FEWEST: Final = 6
 """Campaigns of a kind that happens all day, so that every part of the period has some."""
 
 

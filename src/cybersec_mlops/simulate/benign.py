@@ -51,6 +51,8 @@ class Activity:
     """All connections of a session go to one target."""
     wander: bool = False
     """Targets are drawn evenly instead of by popularity."""
+    stray: float = 0.0
+    """Share of its probes that ask for any port instead of a usual one."""
 
 
 ACTIVITIES: Final = (
@@ -124,7 +126,7 @@ ACTIVITIES: Final = (
         session=4, gap=(2, 1.5), focus=True),
     Activity("audit_scan", 0.006, "auditor", (
         Part("probe_closed", 0.42, "managed"), Part("probe_open", 0.23, "managed"), Part("probe_absent", 0.25, "absent"),
-        Part("ping_absent", 0.05, "absent"), Part("ping", 0.05, "managed")), "night", session=60, gap=(0.08, 1.6), wander=True),
+        Part("ping_absent", 0.05, "absent"), Part("ping", 0.05, "managed")), "night", session=110, gap=(0.05, 1.6), wander=True, stray=0.5),
     Activity("inventory", 0.006, "server", (
         Part("probe_absent", 0.4, "absent"), Part("probe_closed", 0.2, "workstation"), Part("probe_open", 0.15, "workstation"),
         Part("ping", 0.15, "workstation"), Part("ping_absent", 0.1, "absent")), "flat", session=30, gap=(0.5, 1.4), wander=True),
@@ -143,9 +145,11 @@ ACTIVITIES: Final = (
         Part("ssh_denied", 0.03, "web")), "flat", session=1.6, gap=(1, 2.0), wander=True),
     Activity("crawlers", 0.010, "stranger", (
         Part("knock", 0.80, "edge"), Part("probe_open", 0.12, "web"), Part("visit", 0.08, "web")), "flat", session=18,
-        gap=(0.4, 2.2), wander=True),
+        gap=(0.4, 2.2), wander=True, stray=0.25),
 )  # fmt: skip
 """The benign day."""
+
+_PROBES: Final = np.array([SHAPE_INDEX[name] for name in ("probe_absent", "probe_closed", "probe_open", "knock")])
 
 
 def allocate(total: int, weights: Floats) -> Ints:
@@ -194,7 +198,24 @@ def benign_intent(
     target = _targets(rng, network, activity, part, session, source)
     shape = np.array([SHAPE_INDEX[p.shape] for p in activity.parts])[part]
     scale = np.array([p.orig_scale for p in activity.parts])[part]
-    return Intent(ts, source, target, shape, orig_scale=scale)
+    return Intent(ts, source, target, shape, orig_scale=scale, port=_stray_ports(rng, activity, shape))
+
+
+def any_port(rng: np.random.Generator, rows: int) -> Ints:
+    """Draw ports as port scanners do: low ones are tried more often.
+
+    >>> ports = any_port(np.random.default_rng(1), 1000)
+    >>> bool(ports.min() >= 1 and ports.max() <= 65535 and np.median(ports) < 5000)
+    True
+    """
+    return np.floor(65_536.0 ** (0.35 + 0.65 * rng.random(rows))).astype(np.int64).clip(1, 65_535)
+
+
+def _stray_ports(rng: np.random.Generator, activity: Activity, shape: Ints) -> Ints | None:
+    if not activity.stray:
+        return None
+    strays = (rng.random(len(shape)) < activity.stray) & np.isin(shape, _PROBES)
+    return np.where(strays, any_port(rng, len(shape)), -1)
 
 
 def _sessions(

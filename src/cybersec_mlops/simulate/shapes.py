@@ -101,6 +101,10 @@ MIXES: Final[dict[str, dict[str, float]]] = {
         "waiting_reset_orig": 0.060, "waiting_timeout": 0.080, "waiting_reset_resp": 0.040, "unanswered": 0.020,
         "touch_fin_resp": 0.010,
     },
+    "stalled": {
+        "waiting": 0.190, "waiting_reset_orig": 0.150, "waiting_timeout": 0.250, "waiting_reset_resp": 0.130,
+        "fin_resp": 0.050, "reset_resp_fin": 0.020, "unanswered": 0.150, "half_open": 0.060,
+    },
     "dead": {"unanswered": 0.975, "abandoned": 0.010, "half_open": 0.005, "refused": 0.010},
     "closed": {"refused": 0.930, "unanswered": 0.070},
     "alive": {

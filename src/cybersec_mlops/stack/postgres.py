@@ -28,7 +28,7 @@ class Postgres:
     """A running PostgreSQL; make one with `start`."""
 
     def __init__(self, server: Server, port: int, secret: str, folder: Path) -> None:
-        self.server, self.port, self._secret, self.folder = server, port, secret, folder
+        self.server, self.port, self.secret, self.folder = server, port, secret, folder
 
     @classmethod
     def start(
@@ -76,7 +76,7 @@ class Postgres:
 
     def url(self, database: str = "postgres", *, user: str = OWNER, secret: str | None = None) -> str:
         """Return the address of a database, password included."""
-        return f"postgresql://{user}:{secret or self._secret}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{user}:{secret or self.secret}@{LOOPBACK}:{self.port}/{database}"
 
     def create_database(self, name: str) -> str:
         """Make a database and return its address."""

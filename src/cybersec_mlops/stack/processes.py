@@ -86,7 +86,8 @@ class Server:
     log : Path
         Where its output goes.
     tied : bool
-        End with this process even when that is killed (Linux). A stack that shall stay is not tied.
+        End with this process even when that is killed (Linux); more exactly, with the thread that starts it, so start
+        it from the main thread. A stack that shall stay is not tied.
     account : Account, optional
         Run as this account instead of one's own.
     """
@@ -108,7 +109,7 @@ class Server:
         if tied:
             prefix += [f"--parent={os.getpid()}"]
         with log.open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: S603 - a command of our own, no shell
+            self.process = subprocess.Popen(
                 [*prefix, "--", *map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CATALOG: Final = "cybersec_mlops"
-NAMESPACES: Final = ("silver", "quarantine")
 ATTEMPTS: Final = 15
 """How often a change is tried while others change the same table."""
 LONGEST_WAIT_S: Final = 2.0
@@ -214,6 +213,8 @@ def _driver_url(database_url: str) -> URL:
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         limits = {"connect_timeout": "5", "tcp_user_timeout": "30000", "keepalives_idle": "15"}
         return url.set(drivername="postgresql+psycopg").update_query_dict(limits)
+    if url.get_backend_name() != "sqlite":
+        raise ConfigError(f"{url.drivername!r} is not a database that the catalogue can live in")
     return url.update_query_dict({"timeout": "30"})
 
 
@@ -333,12 +334,15 @@ def _is_conflict(error: Exception) -> bool:
     )
 
 
-def _explained(error: Exception, url: URL) -> PlatformError:
+def _explained(error: Exception, url: URL) -> CybersecMlopsError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, FileNotFoundError):
+        return DataError(f"{cause} is not in the silver store", hint="run the transformation again")
     line = re.sub(r"[\x00-\x1f\x7f]", "?", (str(cause).strip().split("\n") or [""])[0][:300])
     if url.password:
         line = line.replace(str(url.password), "***")
+    name = url.set(query={}).render_as_string(hide_password=True)
     return PlatformError(
-        f"the SILVER catalogue in {url.render_as_string(hide_password=True)} failed: {type(cause).__name__}: {line}",
+        f"the SILVER catalogue in {name} failed: {type(cause).__name__}: {line}",
         hint="run the same command again; if it persists, check the database and the store",
     )

@@ -110,9 +110,7 @@ class SilverManifest:
                 hint="run the transformation again with this version of cybersec-mlops",
             )
         for name, prefix in (("parts", DATA), ("quarantine", QUARANTINE)):
-            value[name] = tuple(
-                Reference(silver.uri(part_key(prefix, one["sha256"])), **one) for one in value[name]
-            )
+            value[name] = tuple(Reference(silver.uri(part_key(prefix, one["sha256"])), **one) for one in value[name])
         return cls(**{**value, "formats": tuple(value["formats"])})
 
 
@@ -206,7 +204,9 @@ def read_silver(
     columns : sequence of str, optional
         Only these.
     """
-    return pl.concat([*iterate_silver(manifest, silver, folder, columns), pl.DataFrame(schema=_wanted(manifest, columns))])
+    return pl.concat(
+        [*iterate_silver(manifest, silver, folder, columns), pl.DataFrame(schema=_wanted(manifest, columns))]
+    )
 
 
 def iterate_silver(

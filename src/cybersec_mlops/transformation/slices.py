@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -45,7 +46,7 @@ def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -
     parts = list(staged_parts(tuple(staged)))
     slices: list[Slice] = []
     bounds = _boundaries(parts, slice_rows)
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         own = _overlapping(parts, start, end)
         past = _overlapping(parts, start - lookback_s * _SECOND_US, start)
         slices.append(Slice(start, end, own, past))
@@ -62,7 +63,7 @@ def _boundaries(parts: Sequence[StagedPart], slice_rows: int) -> list[int]:
     counts = pl.concat(scans).group_by("second").len().sort("second").collect(engine="streaming")
     piece = (pl.col("len").cum_sum() - pl.col("len")) // slice_rows
     starts = counts.group_by(piece.alias("piece")).agg(pl.col("second").min())["second"].sort().to_list()
-    return [int(start) * _SECOND_US for start in [*starts, counts["second"].max() + 1]]
+    return [int(start) * _SECOND_US for start in [*starts, counts["second"][-1] + 1]]
 
 
 def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 Window = Annotated[int, Field(gt=0, le=3600)]
 
 

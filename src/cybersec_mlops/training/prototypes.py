@@ -1,0 +1,77 @@
+"""Typical benign rows: a row far from all of them is of a kind that training did not show."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cybersec_mlops.training.quantiles import STEP
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.float32]
+
+ROUNDS: Final = 10
+"""Rounds of Lloyd's algorithm."""
+
+ROWS_PER_PROTOTYPE: Final = 16
+"""Rows that the prototypes are fitted on, at most, per prototype: more change little."""
+
+EXACT_COLUMNS: Final = 256
+"""Up to here the scalar products of places, multiples of 2^-16 below 1, are exact in float32."""
+
+NEARNESS_FLOOR: Final = 1e-4
+
+
+def fit_prototypes(places: Places, *, count: int, seed: int) -> Places:
+    """Choose prototypes by k-means (Lloyd 1982) from seeded distinct rows; fewer where rows are few.
+
+    Parameters
+    ----------
+    places : ndarray of float32, shape (rows, columns)
+        Benign rows as `Quantiles.transform` gives them.
+    count : int
+        Prototypes wanted; at most half of the distinct rows are.
+
+    Returns
+    -------
+    ndarray of float32, shape (prototypes, columns)
+        Multiples of 1/256, no two alike.
+    """
+    rng = np.random.default_rng(seed)
+    if places.shape[0] > ROWS_PER_PROTOTYPE * count:
+        places = places[np.sort(rng.choice(places.shape[0], ROWS_PER_PROTOTYPE * count, replace=False))]
+    distinct = np.unique(places, axis=0)
+    count = max(1, min(count, distinct.shape[0] // 2))
+    centres = distinct[np.sort(rng.choice(distinct.shape[0], count, replace=False))]
+    for _ in range(ROUNDS):
+        nearest, _ = nearest_prototype(places, centres)
+        centres = _means(places, nearest, centres)
+    return np.unique(centres, axis=0)
+
+
+def nearest_prototype(places: Places, prototypes: Places) -> tuple[NDArray[np.int64], Floats]:
+    """Find each row's nearest prototype and the squared distance to it, shapes (rows,) and (rows,)."""
+    exact = np.float32 if places.shape[1] <= EXACT_COLUMNS else np.float64
+    points, targets = places.astype(exact, copy=False), prototypes.astype(exact, copy=False)
+    products = points @ targets.T
+    products *= -2
+    products += np.einsum("ij,ij->i", targets, targets)
+    nearest = products.argmin(axis=1)
+    squares = (places.astype(np.float64) ** 2) @ np.ones(places.shape[1])
+    return nearest, np.maximum(squares + np.take_along_axis(products, nearest[:, None], axis=1)[:, 0], 0.0)
+
+
+def distance_score(places: Places, prototypes: Places) -> Floats:
+    """Return the logarithm of the squared distance to the nearest prototype (higher is more suspicious)."""
+    return np.log(nearest_prototype(places, prototypes)[1] / places.shape[1] + NEARNESS_FLOOR)
+
+
+def _means(places: Places, nearest: NDArray[np.int64], centres: Places) -> Places:
+    order = np.argsort(nearest, kind="stable")
+    used, first, counts = np.unique(nearest[order], return_index=True, return_counts=True)
+    sums = np.add.reduceat(places[order].astype(np.float64), first, axis=0)
+    moved = centres.copy()
+    moved[used] = np.rint(sums / counts[:, None] * STEP) / STEP
+    return moved

@@ -1,0 +1,65 @@
+"""The embedded server answers, ends with its parent however that ends, and says why it does not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.pipeline.embedded_server import EmbeddedServer, embedded_server
+
+PARENT = """
+import sys
+from pathlib import Path
+from cybersec_mlops.pipeline.embedded_server import EmbeddedServer
+server = EmbeddedServer(Path(sys.argv[1]))
+server.wait()
+print(server.api_url, server._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.services
+def test_it_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        url, child = parent.stdout.readline().split()
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert answer.read() == b"true"
+        watched = os.pidfd_open(int(child))
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert _ends(watched), "the server is still there after its parent was killed"
+
+
+def _ends(pidfd: int) -> bool:
+    import select
+
+    return bool(select.select([pidfd], [], [], 30)[0])
+
+
+@pytest.mark.services
+def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
+    (tmp_path / "prefect.db").mkdir()  # where its database would be
+    with pytest.raises(PlatformError, match="ended with code") as caught, embedded_server(tmp_path) as server:
+        server.wait()
+    assert "server.log" in caught.value.hint
+
+
+def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path)
+    try:
+        assert server.api_url.startswith("http://127.0.0.1:")
+        port = int(server.api_url.split(":")[2].split("/")[0])
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", port))
+    finally:
+        server.stop()

@@ -1,0 +1,81 @@
+"""Settings come from the environment, what to do from TOML and flags; what is wrong becomes a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cybersec_mlops.config import RunSpec, Settings, name_dataset
+from cybersec_mlops.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"CYBERSEC_MLOPS_{name.upper()}", raising=False)
+    monkeypatch.setenv("CYBERSEC_MLOPS_HOME", str(tmp_path))
+
+
+def test_the_default_is_a_folder_and_sqlite(tmp_path: Path) -> None:
+    settings = Settings.load()
+    assert settings.store_template == f"file://{tmp_path}/store/{{layer}}"
+    assert settings.database == f"sqlite:///{tmp_path}/mlops.db"
+
+
+def test_production_differs_in_settings_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYBERSEC_MLOPS_STORE_URL", "s3://mlops-{layer}")
+    monkeypatch.setenv("CYBERSEC_MLOPS_EVAL_URL", "s3://reports")
+    monkeypatch.setenv("CYBERSEC_MLOPS_DATABASE_URL", "postgresql://u:hunter2@db/audit")
+    settings = Settings.load()
+    assert settings.layer_urls == {"eval": "s3://reports"}
+    assert settings.database == "postgresql://u:hunter2@db/audit"
+    assert "hunter2" not in repr(settings)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYBERSEC_MLOPS_STORE_URL", "")
+    assert Settings.load().store_url is None
+
+
+def test_every_setting_of_the_example_is_a_setting() -> None:
+    example = Path(__file__).parents[1] / "examples" / "run.toml"
+    loaded = RunSpec.load(example)
+    assert loaded == RunSpec(), "the example shows the defaults"
+
+
+def test_flags_go_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('sources = ["a"]\ndataset = "file"\n[training]\nseed = 3\n')
+    spec = RunSpec.load(path, sources=("b",), dataset=None)
+    assert (spec.sources, spec.dataset_name, spec.training.seed) == (("b",), "file", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour = 1", "colour"),
+        ("[training]\nseed = 'x'", "training.seed"),
+        ("[tasks]\nretries = -1", "tasks.retries"),
+        ('dataset = "../x"', "dataset"),
+        ("sources = [", "not TOML"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        RunSpec.load(path)
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        RunSpec.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("hostile", ["", "/", "..", "/../..", "s3://", "/日本/語.log", "/" + "x" * 500])
+def test_a_dataset_name_is_always_a_name(hostile: str) -> None:
+    RunSpec(dataset=name_dataset((hostile,)))

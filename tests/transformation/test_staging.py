@@ -1,0 +1,43 @@
+"""Staged parts account for every row and can be handed on as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.zeek_sample import line, write_log
+
+from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.ingestion.ingest import ingest
+from cybersec_mlops.ingestion.originals import object_key
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.transformation.staging import Staged, stage_original, staged_parts
+
+Stores = tuple[ObjectStore, ObjectStore]
+
+
+def test_kept_and_refused_add_up(stores: Stores, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "conn.log", [line(0), line(1, orig_bytes="-5"), line(2)])
+    _, originals, _ = ingest([str(log)], stores[0])
+    staged = stage_original(originals[0], stores[0], tmp_path / "scratch")
+    assert (staged.kept, sum(staged.reasons.values())) == (2, 1)
+    refused = pl.concat(pl.read_parquet(part.path) for part in staged.rejected)
+    assert refused["raw_sha256"].to_list() == [originals[0].sha256]
+    assert refused["text"][0].startswith("1700000007")
+    assert sum(part.rows for part in staged_parts((staged,))) == staged.kept
+
+
+def test_it_survives_json(stores: Stores, tmp_path: Path) -> None:
+    _, originals, _ = ingest([str(write_log(tmp_path / "conn.log", [line(0)]))], stores[0])
+    staged = stage_original(originals[0], stores[0], tmp_path / "scratch")
+    assert Staged.from_dict(json.loads(json.dumps(staged.to_dict()))) == staged
+
+
+def test_a_damaged_original_is_never_parsed(stores: Stores, tmp_path: Path) -> None:
+    _, originals, _ = ingest([str(write_log(tmp_path / "conn.log", [line(1)]))], stores[0])
+    key = object_key(originals[0].sha256)
+    stores[0].put_bytes(key, stores[0].get_bytes(key).replace(b"Benign", b"Malign"), overwrite=True)
+    with pytest.raises(PlatformError, match="does not match"):
+        stage_original(originals[0], stores[0], tmp_path / "scratch")
