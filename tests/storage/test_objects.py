@@ -70,10 +70,11 @@ def test_other_bytes_under_a_plain_name_are_refused(store: ObjectStore) -> None:
 
 def test_a_damaged_object_is_replaced_under_its_hash(store: ObjectStore) -> None:
     key = f"objects/{digest(b'right')}"
-    for put in (
+    puts: list[Callable[[], Reference]] = [
         lambda: store.put_bytes(key, b"right"),
         lambda: store.put_chunks(key, iter([b"right"]), sha256=digest(b"right")),
-    ):
+    ]
+    for put in puts:
         store.put_bytes(key, b"wrong", overwrite=True)
         assert store.holds(put())
 

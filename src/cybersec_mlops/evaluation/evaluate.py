@@ -158,12 +158,12 @@ def _report_input(
     scored: pl.DataFrame,
     predictions: Reference,
 ) -> ReportInput:
-    spec = job.evaluation
+    spec, calibration, features = job.evaluation, detector.calibration, detector.encoder.features
     metrics = measure(
         scored.with_columns(_probability(scored)),
-        threshold=detector.threshold,
-        nominal=detector.nominal_false_positive_rate,
-        thresholds=detector.thresholds,
+        threshold=calibration.active.score,
+        nominal=calibration.active.rate,
+        thresholds={one.rate: one.score for one in calibration.thresholds},
         training_attacks=_attack_names(sets.train),
         spec=spec,
     )
@@ -172,7 +172,7 @@ def _report_input(
         findings = audit_leakage(
             sets.train,
             sets.test,
-            detector.features,
+            features,
             shortcuts=sets.manifest.shortcuts,
             spec=spec,
             temporal=sets.split.get("method") == "time",
@@ -182,7 +182,7 @@ def _report_input(
     baselines = measure_baselines(
         sets.train,
         sets.test.filter(labelled),
-        detector.features,
+        features,
         bootstrap=Bootstrap.of(scored.filter(labelled), resamples=spec.resamples, seed=spec.seed),
         model_score=scored.filter(labelled)["score"].to_numpy(),
         seed=spec.seed,
@@ -206,14 +206,14 @@ def _report_input(
         drift=measure_drift(
             sets.train,
             sets.test,
-            detector.features,
+            features,
             test_scores=scored["score"].to_numpy(),
             benign_p_values=benign,
             seed=spec.seed,
         ),
         baselines=tuple(baselines),
         comparison=comparison,
-        importance=detector.feature_importance(),
+        importance=_importance(detector),
         alerts=_examples(detector, sets.test, scored, spec.top_alerts),
         data=_references(job, sets, predictions),
         training=manifest["provenance"]["training"],
@@ -259,8 +259,7 @@ def _describe_split(split: Mapping[str, Any]) -> str:
 
 def _examples(detector: Detector, test: pl.DataFrame, scored: pl.DataFrame, count: int) -> tuple[AlertExample, ...]:
     order = choose_examples(scored, count)
-    rows, facts = test[order], scored[order]
-    explained = detector.explain(rows, top=4)
+    explained = detector.explain(test, order, top=4)
     return tuple(
         AlertExample(
             score=row["score"],
@@ -269,10 +268,19 @@ def _examples(detector: Detector, test: pl.DataFrame, scored: pl.DataFrame, coun
             ts=row["ts"],
             label=row["label"],
             is_attack=row["is_attack"],
-            reasons=tuple(Reason(one.feature, one.value, one.usual) for one in reasons),
+            reasons=tuple(
+                Reason(one["feature"], one["value"] or "missing", one["usual"])
+                for one in explained.filter(pl.col("row") == number).sort("rank").iter_rows(named=True)
+            ),
         )
-        for row, reasons in zip(facts.iter_rows(named=True), explained, strict=True)
+        for number, row in zip(order, scored[order].iter_rows(named=True), strict=True)
     )
+
+
+def _importance(detector: Detector) -> pl.DataFrame | None:
+    """Return what the supervised detector looks at; a benign-only one looks at all features alike."""
+    importance = detector.feature_importance()
+    return None if importance.is_empty() else importance.with_columns(part=pl.lit("supervised"))
 
 
 def _connection(row: Mapping[str, Any]) -> str:

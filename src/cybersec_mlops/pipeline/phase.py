@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from cybersec_mlops.audit.log import PhaseEvent
+from cybersec_mlops.audit.events import PhaseEvent
 from cybersec_mlops.errors import CybersecMlopsError
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 
@@ -73,7 +74,7 @@ ACTIVITIES: Final = (
         Part("mqtt", 0.45, "site"), Part("tls_call", 0.35, "site", 0.7), Part("dns", 0.20, "site")), "flat", rotate=True),
     Activity("cameras", 0.012, "camera", (
         Part("video", 0.5, "server"), Part("dns", 0.3, "resolver"), Part("tls_call", 0.2, "site")), "flat", rotate=True),
-    Activity("time", 0.018, "inside", (Part("ntp", 0.7, "domain_controller"), Part("ntp", 0.3, "site")), "flat", rotate=True),
+    Activity("time", 0.018, "present", (Part("ntp", 0.7, "domain_controller"), Part("ntp", 0.3, "site")), "flat", rotate=True),
     Activity("resolution", 0.065, "resolver", (
         Part("dns", 0.90, "site"), Part("dns_long", 0.08, "site"), Part("dns_tcp", 0.02, "site")), session=3, gap=(0.05, 1)),
     Activity("reputation", 0.012, "workstation", (Part("dns_long", 1.0, "resolver", 1.25),), session=14, gap=(0.3, 1.6)),
@@ -111,7 +112,7 @@ ACTIVITIES: Final = (
         Part("ping", 0.4, "managed"), Part("snmp", 0.3, "managed"), Part("probe_open", 0.2, "managed"),
         Part("probe_closed", 0.03, "managed"), Part("ping_absent", 0.04, "absent"), Part("probe_absent", 0.03, "absent")),
         "flat", rotate=True),
-    Activity("logging", 0.010, "inside", (Part("syslog", 1.0, "server"),), "flat"),
+    Activity("logging", 0.010, "present", (Part("syslog", 1.0, "server"),), "flat"),
     Activity("chatter", 0.050, "workstation", (
         Part("mdns", 0.35, "multicast4"), Part("ssdp", 0.25, "multicast4"), Part("llmnr", 0.2, "multicast4"),
         Part("netbios", 0.15, "multicast4"), Part("dhcp", 0.05, "domain_controller")), session=3, gap=(1, 1.4)),
@@ -133,7 +134,7 @@ ACTIVITIES: Final = (
     Activity("gone", 0.022, "workstation", (
         Part("probe_absent", 0.55, "absent"), Part("probe_closed", 0.25, "server"), Part("probe_absent", 0.2, "site")),
         session=5, gap=(3, 1.6), focus=True),
-    Activity("unreachable", 0.006, "inside", (Part("unreachable", 1.0, "inside"),), "flat", session=2),
+    Activity("unreachable", 0.006, "present", (Part("unreachable", 1.0, "present"),), "flat", session=2),
     Activity("visitors", 0.052, "stranger", (
         Part("visit", 0.90, "web"), Part("visit_slow", 0.08, "web"), Part("knock", 0.02, "web")), "world", session=5,
         gap=(0.5, 1.6), focus=True),
@@ -189,7 +190,7 @@ def benign_intent(
         quantile = np.clip((order + 0.5 + 0.6 * (rng.random(count) - 0.5)) / rows, 0.0, 1.0)
         source = source_pool[order % len(source_pool)]
         ts = clock.at(activity.clock, quantile)
-        session = order // len(source_pool) * 0 + order % len(source_pool)
+        session = order % len(source_pool)
     else:
         session, source, ts = _sessions(rng, source_pool, clock, activity, rows, first, count)
     part = np.minimum(
@@ -226,7 +227,8 @@ def _sessions(
     begins[0] = True
     session = np.cumsum(begins) - 1
     sessions = int(session[-1]) + 1
-    source = pool[_popular(rng.random(sessions), len(pool), 0.35)][session]
+    rank = _popular(rng.random(sessions), len(pool), 0.2) + crc32(activity.name.encode())  # who is busiest differs
+    source = pool[rank % len(pool)][session]
     start = clock.at(activity.clock, (first + rng.random(sessions) * count) / rows)[session]
     gap = activity.gap[0] * np.exp(activity.gap[1] * rng.standard_normal(count))
     gap[begins] = 0.0

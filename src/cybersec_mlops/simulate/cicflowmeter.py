@@ -90,12 +90,22 @@ def _basics() -> Iterator[pl.Expr]:
         yield history.str.count_matches("R" if own == "orig" else "r").alias(f"{side} RST Flags")
         window = pl.when(pl.col(f"{own}_p") > 49151).then(64240).otherwise(65535) if own == "orig" else pl.lit(65160)
         opens = history.str.contains("S" if own == "orig" else "h", literal=True)
-        yield pl.when(tcp & opens).then(window).otherwise(0).alias("FWD Init Win Bytes" if own == "orig" else "Bwd Init Win Bytes")
+        yield (
+            pl.when(tcp & opens)
+            .then(window)
+            .otherwise(0)
+            .alias("FWD Init Win Bytes" if own == "orig" else "Bwd Init Win Bytes")
+        )
     yield history.str.count_matches("[Ff]").alias("FIN Flag Count")
     yield history.str.count_matches("[Sh]").alias("SYN Flag Count")
     yield history.str.count_matches("[Rr]").alias("RST Flag Count")
     packets = pl.col("orig_pkts") + pl.col("resp_pkts")
-    yield pl.when(tcp).then((packets - history.str.contains("S", literal=True)).clip(0)).otherwise(0).alias("ACK Flag Count")
+    yield (
+        pl.when(tcp)
+        .then((packets - history.str.contains("S", literal=True)).clip(0))
+        .otherwise(0)
+        .alias("ACK Flag Count")
+    )
     yield pl.when(tcp).then(20).otherwise(8).alias("Fwd Seg Size Min")
 
 

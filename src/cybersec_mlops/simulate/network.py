@@ -147,8 +147,9 @@ class _Builder:
 
     def build(self) -> Network:
         rtt, ip_header, header, low, high, local = (np.concatenate(column) for column in zip(*self.parts, strict=True))
-        everyone = [self.roles[name] for name in ("workstation", "server", "printer", "file_server", "absent")]
-        self.roles["inside"] = np.concatenate(everyone)
+        present = [self.roles[name] for name in ("workstation", "server", "printer", "file_server", "device")]
+        self.roles["present"] = np.concatenate(present)
+        self.roles["inside"] = np.concatenate([*present[:-1], self.roles["absent"]])
         self.roles["web"] = self.roles["edge"][9:13]
         self.roles["admin"] = self.roles["workstation"][:: max(1, len(self.roles["workstation"]) // 6)]
         self.roles["managed"] = np.concatenate([self.roles["server"], self.roles["file_server"], self.roles["bastion"]])

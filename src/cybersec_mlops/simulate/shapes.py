@@ -147,7 +147,29 @@ class Shape:
     extra: dict[str, float] = field(default_factory=dict)
 
 
-PROBED: Final = (22, 23, 80, 443, 445, 3389, 8080, 21, 25, 135, 139, 1433, 3306, 5900, 8443, 5432, 6379, 9200, 2323, 5555, 81)
+PROBED: Final = (
+    22,
+    23,
+    80,
+    443,
+    445,
+    3389,
+    8080,
+    21,
+    25,
+    135,
+    139,
+    1433,
+    3306,
+    5900,
+    8443,
+    5432,
+    6379,
+    9200,
+    2323,
+    5555,
+    81,
+)
 """Ports that scanners of every kind ask for, benign and not."""
 
 SHAPES: Final[dict[str, Shape]] = {

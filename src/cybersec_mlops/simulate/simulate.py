@@ -147,7 +147,8 @@ def _check_folder(folder: Path, ours: set[Path]) -> None:
     for path in sorted(folder.rglob("*")) if folder.exists() else []:
         if path not in ours and not path.name.startswith(".") and path.is_file() and _is_ours(path):
             raise ConfigError(
-                f"{path} is of another simulation, which would be mixed with this one", hint="name another folder or remove it"
+                f"{path} is of another simulation, which would be mixed with this one",
+                hint="name another folder or remove it",
             )
 
 

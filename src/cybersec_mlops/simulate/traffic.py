@@ -54,11 +54,14 @@ class Plan:
         _check_range("attack_fraction", self.attack_fraction, 0.0, MOST_ATTACKS)
         if not isinstance(self.start, datetime) or self.start.tzinfo is None:
             raise ConfigError(
-                f"start is {self.start!r}, expected a date and time with a zone", hint="for example 2026-03-02T00:00:00Z"
+                f"start is {self.start!r}, expected a date and time with a zone",
+                hint="for example 2026-03-02T00:00:00Z",
             )
         object.__setattr__(self, "start", self.start.astimezone(UTC))
         if not 1971 <= self.start.year <= 2200:
-            raise ConfigError(f"start is in the year {self.start.year}, expected 1971 to 2200", hint="choose another start")
+            raise ConfigError(
+                f"start is in the year {self.start.year}, expected 1971 to 2200", hint="choose another start"
+            )
 
     @property
     def attacks(self) -> int:
@@ -189,9 +192,8 @@ class _AttackStream(_Stream):
 
 def _mark(rows: pl.DataFrame, first: int, attack: int) -> pl.DataFrame:
     """Number the rows of a block and say what they are."""
-    return rows.with_columns(
-        pl.int_range(first, first + rows.height, dtype=pl.Int64).alias("row"), pl.lit(attack, pl.Int8).alias("attack")
-    )
+    numbers = np.arange(first, first + rows.height)
+    return rows.hstack([pl.Series("row", numbers), pl.Series("attack", np.full(rows.height, attack, dtype=np.int8))])
 
 
 def _benign_streams(plan: Plan, clock: Clock, network: Network) -> list[_Stream]:
@@ -235,6 +237,7 @@ class _Naming:
     def name(self, rows: pl.DataFrame) -> pl.DataFrame:
         column = rows.get_column
         orig, resp = column("orig"), column("resp")
+        lasts = pl.col("orig_pkts") + pl.col("resp_pkts") > 1  # Zeek leaves a single packet's duration and bytes unset
         return rows.select(
             (pl.col("ts_us") + self.start_us).cast(pl.Datetime("us", "UTC")).alias("ts"),
             self._uid(column("row").to_numpy()).alias("uid"),
@@ -244,9 +247,9 @@ class _Naming:
             "resp_p",
             _decode(column("proto"), PROTO_VALUES).alias("proto"),
             _decode(column("service"), SERVICE_VALUES).alias("service"),
-            seconds(column("duration_us")).alias("duration_s"),
-            "orig_bytes",
-            "resp_bytes",
+            pl.when(lasts).then(seconds(column("duration_us"))).alias("duration_s"),
+            pl.when(lasts).then("orig_bytes").alias("orig_bytes"),
+            pl.when(lasts).then("resp_bytes").alias("resp_bytes"),
             _decode(column("state"), STATE_VALUES).alias("conn_state"),
             self.is_local.gather(orig).alias("local_orig"),
             self.is_local.gather(resp).alias("local_resp"),
@@ -281,11 +284,10 @@ def _scramble(number: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray
 def seconds(microseconds: pl.Series) -> pl.Series:
     """Divide by a million, correctly rounded (Polars multiplies by the reciprocal, which is not).
 
-    >>> seconds(pl.Series([5596, None])).to_list()
-    [0.005596, None]
+    >>> seconds(pl.Series([5596])).to_list()
+    [0.005596]
     """
-    divided = pl.Series(microseconds.fill_null(0).to_numpy() / 1e6)
-    return divided.set(microseconds.is_null(), None)
+    return pl.Series(microseconds.to_numpy() / 1e6)
 
 
 def _decode(codes: pl.Series, values: list[str]) -> pl.Series:

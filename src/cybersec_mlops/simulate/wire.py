@@ -120,7 +120,7 @@ def observe(rng: np.random.Generator, network: Network, intent: Intent) -> pl.Da
     -------
     polars.DataFrame
         Integer codes for hosts, protocol, service, state and history; ``ts_us`` Int64 microseconds from the start;
-        ``duration_us`` and payload bytes null where Zeek leaves them unset.
+        what Zeek leaves unset is still there.
     """
     wire = _begin(rng, network, intent)
     frame = {
@@ -282,7 +282,7 @@ def _icmp(wire: _Wire) -> Sides:
 
 
 def _columns(wire: _Wire, merged: list[npt.NDArray[np.generic]]) -> pl.DataFrame:
-    """Put the columns together and unset what Zeek leaves unset."""
+    """Put the columns together."""
     duration, orig_pkts, resp_pkts, orig_ip, resp_ip, missed, loss = merged
     intent, rng, rows = wire.intent, wire.rng, len(wire.proto)
     own = _PORTS[intent.shape, rng.integers(0, 1 << 30, rows) % _PORT_COUNT[intent.shape]]
@@ -293,9 +293,8 @@ def _columns(wire: _Wire, merged: list[npt.NDArray[np.generic]]) -> pl.DataFrame
     service = np.where(_WEB_SHAPES[intent.shape] & (port == 80), SERVICE_VALUES.index("http"), _SERVICE[intent.shape])
     spoken = (wire.orig_bytes > 0) & ((_PAYLOAD[wire.ending] >= BOTH) | (wire.proto == UDP))
     service = np.where(spoken, service, SERVICE_VALUES.index(""))
-    single = pl.Series(orig_pkts + resp_pkts <= 1)
     duration_us = np.maximum(np.rint(np.minimum(duration, _LONGEST_S) * 1e6), 1.0).astype(np.int64)
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "ts_us": np.rint(intent.ts * 1e6).astype(np.int64),
             "orig": intent.orig.astype(np.int32),
@@ -315,8 +314,4 @@ def _columns(wire: _Wire, merged: list[npt.NDArray[np.generic]]) -> pl.DataFrame
             "resp_pkts": resp_pkts.astype(np.int64),
             "resp_ip_bytes": resp_ip.astype(np.int64),
         }
-    )
-    unset = pl.when(single).then(None)
-    return frame.with_columns(
-        unset.otherwise(pl.col(name)).alias(name) for name in ("duration_us", "orig_bytes", "resp_bytes")
     )

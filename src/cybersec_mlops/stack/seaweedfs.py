@@ -114,6 +114,7 @@ def _arguments(folder: Path, port: int, ports: list[int], config: Path) -> list[
         f"-s3.port={port}",
         f"-s3.port.grpc={ports[6]}",
         f"-s3.config={config}",
+        "-s3.autoCreateBucket=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-master.volumeSizeLimitMB={VOLUME_LIMIT_MB}",

@@ -13,7 +13,7 @@ import polars as pl
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.training.bundle import write_bundle
-from cybersec_mlops.training.detector import fit_detector
+from cybersec_mlops.training.fit import fit_detector
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.training.split import Split, split
 from cybersec_mlops.transformation.silver import SilverManifest, read_silver
@@ -85,10 +85,10 @@ def train(
         "formats": list(manifest.formats),
         "synthetic": manifest.synthetic,
         "split": how,
-        "training": {name: value for name, value in fitted.training_report.items() if name != "seconds"},
+        "training": {name: value for name, value in fitted.report.items() if name != "seconds"},
         "code": dict(code),
     }
     data = write_bundle(fitted.detector, provenance=provenance)
     sha256 = hashlib.sha256(data).hexdigest()
     stored = models.put_bytes(f"bundles/{sha256[:2]}/{sha256}.zip", data)
-    return Trained(stored, {**fitted.training_report, "split": how})
+    return Trained(stored, {**fitted.report, "split": how})

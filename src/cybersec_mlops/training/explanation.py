@@ -1,0 +1,61 @@
+"""Why a row is an alert, in the analyst's terms: which features, their values, and what is usual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cybersec_mlops.training.detector import EXPLANATION_SCHEMA, Detector, shared_by_feature, supervised_shares
+
+
+def explain(detector: Detector, frame: pl.DataFrame, rows: list[int], top: int) -> pl.DataFrame:
+    """Explain rows of a frame (see `Detector.explain`)."""
+    chosen = frame[rows]
+    matrix = detector.encoder.encode(chosen)
+    _, supervised, _, novelty = detector.surprises(matrix)
+    by_labels = supervised_shares(detector, matrix) * supervised[:, None]
+    by_novelty = shared_by_feature(detector.novelty.model.column_errors(matrix), detector.encoder) * novelty[:, None]
+    total = by_labels + by_novelty
+    order = np.argsort(-total, axis=1, kind="stable")[:, :top]
+    names = detector.encoder.features
+    records: list[dict[str, Any]] = [
+        {
+            "row": rows[at],
+            "rank": rank,
+            "feature": names[feature],
+            "value": _text(chosen[names[feature]][at] if names[feature] in chosen.columns else None),
+            "usual": detector.usual[names[feature]].describe(),
+            "usual_low": detector.usual[names[feature]].low,
+            "usual_high": detector.usual[names[feature]].high,
+            "contribution": total[at, feature],
+            "supervised_contribution": by_labels[at, feature] if detector.supervised is not None else None,
+            "novelty_contribution": by_novelty[at, feature],
+        }
+        for at in range(len(rows))
+        for rank, feature in enumerate(order[at], start=1)
+    ]
+    return pl.DataFrame(records, schema=EXPLANATION_SCHEMA)
+
+
+def feature_importance(detector: Detector) -> pl.DataFrame:
+    """Sum the booster's gain by feature (see `Detector.feature_importance`)."""
+    schema = {"feature": pl.String(), "importance": pl.Float64()}
+    if detector.supervised is None:
+        return pl.DataFrame(schema=schema)
+    gains = detector.supervised.live.get_score(importance_type="total_gain")
+    names, sources = detector.encoder.features, detector.encoder.sources
+    summed = np.zeros(len(names))
+    for column, gain in gains.items():  # XGBoost calls its columns f0, f1, ...
+        summed[sources[int(column[1:])]] += gain
+    shares = summed / max(summed.sum(), 1e-300)
+    return pl.DataFrame({"feature": names, "importance": shares}, schema=schema).sort(
+        ["importance", "feature"], descending=[True, False]
+    )
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

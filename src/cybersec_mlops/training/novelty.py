@@ -1,0 +1,129 @@
+"""The half of the detector that learns from benign rows alone, and so can find what no label names.
+
+Two views of the same places (see `quantiles`): an autoencoder finds rows that break the rules between features, the
+distance to the nearest prototype finds rows of a kind that was never seen. Each alone is blind to a family of attacks
+that the other sees (benchmarks/detector_families.py); their surprises are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cybersec_mlops.training.autoencoder import Autoencoder, fit_autoencoder
+from cybersec_mlops.training.fusion import Surprise, fit_surprise
+from cybersec_mlops.training.matrix import Matrix
+from cybersec_mlops.training.prototypes import distance_score, fit_prototypes, nearest_prototype
+from cybersec_mlops.training.quantiles import Quantiles, fit_quantiles
+from cybersec_mlops.training.spec import TrainingSpec
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.float32]
+Arrays = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class NoveltyModel:
+    """What is fitted on benign rows; its two scores have no common scale yet."""
+
+    quantiles: Quantiles
+    autoencoder: Autoencoder
+    prototypes: Places
+
+    def views(self, matrix: Matrix) -> tuple[Floats, Floats]:
+        """Return the autoencoder's and the distance's score (higher is more suspicious), each of shape (rows,)."""
+        places = self.quantiles.transform(matrix)
+        return self.autoencoder.score(places), distance_score(places, self.prototypes)
+
+    def column_errors(self, matrix: Matrix) -> Floats:
+        """Return what each matrix column adds to both views, rows summing to 1, shape (rows, columns).
+
+        For the autoencoder that is the column's squared error, for the distance its squared difference from the
+        nearest prototype; each view is scaled to sum to a half.
+        """
+        places = self.quantiles.transform(matrix)
+        nearest, _ = nearest_prototype(places, self.prototypes)
+        views = (self.autoencoder.errors(places), (places.astype(np.float64) - self.prototypes[nearest]) ** 2)
+        shares = sum(view / np.maximum(view.sum(axis=1, keepdims=True), 1e-12) / 2 for view in views)
+        result = np.zeros((matrix.shape[0], self.quantiles.width))
+        np.add.at(result, (slice(None), self.quantiles.columns()), shares)
+        return result
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """A novelty model with its scores made comparable by benign rows that it was not fitted on."""
+
+    model: NoveltyModel
+    rebuilding: Surprise
+    distance: Surprise
+
+    def score(self, matrix: Matrix) -> Floats:
+        """Return the summed surprise of both views (higher is more suspicious), shape (rows,)."""
+        rebuilding, distance = self.model.views(matrix)
+        return self.rebuilding(rebuilding) + self.distance(distance)
+
+    def arrays(self) -> Arrays:
+        """Return the arrays that it consists of, under dotted names."""
+        parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
+            "quantiles": self.model.quantiles.arrays(),
+            "autoencoder": self.model.autoencoder.arrays(),
+            "rebuilding": self.rebuilding.arrays(),
+            "distance": self.distance.arrays(),
+        }
+        flat = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+        return {**flat, "prototypes": self.model.prototypes}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Novelty:
+        """Read the arrays back."""
+        model = NoveltyModel(
+            Quantiles.from_arrays(part_of(arrays, "quantiles")),
+            Autoencoder.from_arrays(part_of(arrays, "autoencoder")),
+            np.asarray(arrays["prototypes"], dtype=np.float32),
+        )
+        rebuilding, distance = (Surprise.from_arrays(part_of(arrays, name)) for name in ("rebuilding", "distance"))
+        return cls(model, rebuilding, distance)
+
+
+def fit_novelty_model(benign: Matrix, numeric: int, spec: TrainingSpec) -> NoveltyModel:
+    """Fit to benign rows, some of which may be attacks in truth.
+
+    A first, short fit finds the rows least like the rest; the second leaves out a share of them (`novelty_trim`), so
+    that a few attacks among the benign rows do not teach the model to rebuild attacks.
+
+    Parameters
+    ----------
+    benign : ndarray of float32, shape (rows, columns)
+        The encoded rows.
+    numeric : int
+        How many of the first columns are numbers.
+    spec : TrainingSpec
+        `novelty_rows`, `novelty_trim`, `hidden`, `epochs`, `prototypes` and `seed` count.
+    """
+    if benign.shape[0] > spec.novelty_rows:
+        chosen = np.random.default_rng(spec.seed).choice(benign.shape[0], spec.novelty_rows, replace=False)
+        benign = benign[np.sort(chosen)]
+    quantiles = fit_quantiles(benign, numeric)
+    places = quantiles.transform(benign)
+    if spec.novelty_trim > 0:
+        first = fit_autoencoder(places, hidden=spec.hidden, epochs=max(1, spec.epochs // 4), seed=spec.seed)
+        errors = first.score(places)
+        places = places[errors <= np.quantile(errors, 1 - spec.novelty_trim)]
+    autoencoder = fit_autoencoder(places, hidden=spec.hidden, epochs=spec.epochs, seed=spec.seed)
+    return NoveltyModel(quantiles, autoencoder, fit_prototypes(places, count=spec.prototypes, seed=spec.seed))
+
+
+def calibrate_novelty(model: NoveltyModel, held_out: Matrix) -> Novelty:
+    """Make the two views comparable by benign rows that the model was not fitted on."""
+    rebuilding, distance = model.views(held_out)
+    return Novelty(model, fit_surprise(rebuilding), fit_surprise(distance))
+
+
+def part_of(arrays: Mapping[str, NDArray[np.generic]], part: str) -> Arrays:
+    """Return the arrays whose name begins with a part's, by the rest of their name."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

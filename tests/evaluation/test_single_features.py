@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cybersec_mlops.evaluation.findings import Finding
+from cybersec_mlops.evaluation.matrix import Encoder
+from cybersec_mlops.evaluation.single_features import Sides, check_single_features, is_behavioural, measure_strengths
+
+Traffic = Callable[..., pl.DataFrame]
+FEATURES = ["duration_s", "orig_bytes", "resp_bytes", "conn_state", "toy_rate", "toy_noise"]
+Plant = Callable[[pl.DataFrame, np.random.Generator], pl.Series]
+
+
+def audited(train: pl.DataFrame, test: pl.DataFrame, features: list[str]) -> list[Finding]:
+    encoder = Encoder.fit(train, features)
+    attacks = [frame["is_attack"].to_numpy() for frame in (train, test)]
+    sides = Sides(encoder.features, encoder.encode(train), attacks[0], encoder.encode(test), attacks[1], test["label"])
+    return check_single_features(sides, measure_strengths(sides), seed=0)
+
+
+LEAKS: dict[str, Plant] = {
+    "a copy": lambda frame, _: frame["is_attack"].cast(pl.Float64),
+    "its opposite": lambda frame, _: (~frame["is_attack"]).cast(pl.Float64),
+    "with noise": lambda frame, rng: pl.Series(frame["is_attack"].to_numpy() + rng.normal(0, 0.1, frame.height)),
+    "2 % wrong": lambda frame, rng: pl.Series(
+        (frame["is_attack"].to_numpy() ^ (rng.random(frame.height) < 0.02)) * 1.0
+    ),
+    "a name": lambda frame, _: frame["label"].str.head(3),
+    "unset for attacks": lambda frame, rng: pl.Series(np.where(frame["is_attack"], None, 1.0), dtype=pl.Float64),
+    "a shifted id": lambda frame, _: pl.Series(np.arange(frame.height) + 1e6 * frame["is_attack"].to_numpy()),
+}
+
+
+@pytest.mark.parametrize("how", LEAKS)
+def test_a_planted_leak_is_severe_whatever_its_shape(make_traffic: Traffic, how: str) -> None:
+    rng = np.random.default_rng(5)
+    train, test = (
+        frame.with_columns(LEAKS[how](frame, rng).alias("toy_leak")) for frame in (make_traffic(0), make_traffic(1))
+    )
+    found = audited(train, test, [*FEATURES, "toy_leak"])
+    assert [(one.severity, one.columns) for one in found if one.severity == "severe"] == [("severe", ("toy_leak",))]
+
+
+def test_a_leak_in_a_canonical_column_is_severe_where_the_others_know_less(make_traffic: Traffic) -> None:
+    train, test = (make_traffic(seed).with_columns(orig_bytes=pl.col("is_attack") * 1000) for seed in (0, 1))
+    one_kind = [
+        frame.with_columns(label=pl.when("is_attack").then(pl.lit("Malicious")).otherwise("label"))
+        for frame in (train, test)
+    ]
+    (found,) = [one for one in audited(*one_kind, FEATURES) if one.severity == "severe"]
+    assert found.columns == ("orig_bytes",)
+
+
+def test_honest_traffic_has_no_severe_finding(make_traffic: Traffic) -> None:
+    for seed in range(5):
+        (found,) = audited(make_traffic(seed), make_traffic(seed + 100), FEATURES)
+        assert found.severity == "info"
+
+
+def test_an_easy_attack_is_not_called_a_leak(make_traffic: Traffic) -> None:
+    """One kind of attack that several behaviours betray: strong, honest, and the others know as much."""
+
+    def easy(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.filter(pl.col("label").is_in(["BENIGN", "scan"])).with_columns(
+            conn_state=pl.when("is_attack").then(pl.lit("S0")).otherwise(pl.lit("SF")),
+            resp_bytes=pl.when("is_attack").then(0).otherwise("resp_bytes"),
+        )
+
+    found = audited(easy(make_traffic(0)), easy(make_traffic(1)), FEATURES)
+    assert {one.severity for one in found} == {"warning"}
+
+
+def test_what_separates_only_the_training_rows_is_a_warning(make_traffic: Traffic) -> None:
+    train, test = make_traffic(0), make_traffic(1)
+    train = train.with_columns(toy_id=pl.col("is_attack") * 1000.0 + pl.int_range(pl.len()))
+    test = test.with_columns(toy_id=pl.int_range(pl.len()) * 1.0)
+    found = audited(train, test, [*FEATURES, "toy_id"])
+    assert ("warning", ("toy_id",)) in [(one.severity, one.columns) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("column", "ours"),
+    [
+        ("duration_s", True),
+        ("history_orig_syn", True),
+        ("resp_port_class", True),
+        ("unsw_sttl", False),
+        ("leak", False),
+    ],
+)
+def test_our_own_measurements_are_told_from_what_a_table_brought(column: str, ours: bool) -> None:
+    assert is_behavioural(column) is ours
