@@ -165,13 +165,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def name_dataset(sources: tuple[str, ...]) -> str:
-    """Make a dataset's name from the first source: its folder and its stem.
+    """Make a dataset's name from the first source: its stem and the two folders above it.
 
     >>> name_dataset(("/logs/2026-11-23/conn.log.gz",)), name_dataset(("s3://logs/zeek/",))
-    ('2026-11-23-conn', 'logs-zeek')
+    ('logs-2026-11-23-conn', 'logs-zeek')
     """
     path = (sources or ("connections",))[0].split("://")[-1]
     parts = [part for part in re.split(r"[/\\]", path) if part not in ("", ".", "..")]
     stem = [parts[-1].split(".")[0] or parts[-1]] if parts else []
-    words = re.findall(r"[a-z0-9_]+", "-".join([*parts[-2:-1], *stem]).lower())
+    words = re.findall(r"[a-z0-9_]+", "-".join([*parts[-3:-1], *stem]).lower())
     return "-".join(words)[:63].strip("-_") or "connections"

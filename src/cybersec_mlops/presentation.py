@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from cybersec_mlops.audit.events import RunSummary
 
 PROGRESS_LOGGER = "cybersec_mlops.progress"
+"""Where `pipeline.phase` tells of its progress."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STATUS_STYLE = {"completed": "green", "rejected": "yellow", "failed": "red", "interrupted": "red"}
 
@@ -112,16 +112,15 @@ def _percent(value: float | None) -> str:
 
 
 def print_runs(found: Sequence[RunSummary]) -> None:
-    """Print the list of runs."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "dataset", "status", "started (UTC)", "phases"):
-        table.add_column(name, no_wrap=name != "phases")
+    """Print the list of runs, a line each."""
+    console = Console(highlight=False, soft_wrap=True)
     for one in found:
         phases = ", ".join(f"{name} {status}" for name, status in one.phases.items())
-        started = f"{one.started_at:%Y-%m-%d %H:%M:%S}"
-        status = safe(one.status, _STATUS_STYLE.get(one.status, ""))
-        table.add_row(safe(one.run_id), safe(one.dataset or "-"), status, started, safe(phases))
-    Console(highlight=False, soft_wrap=True).print(table)
+        line = safe(f"{one.run_id}  {one.started_at:%Y-%m-%d %H:%M:%S}  ")
+        line += safe(f"{one.status:<11}", _STATUS_STYLE.get(one.status, ""))
+        console.print(line + safe(f"  {one.dataset or '-'}  ({phases})"))
+    if not found:
+        console.print("no run yet")
 
 
 def print_described(described: Mapping[str, Any]) -> None:

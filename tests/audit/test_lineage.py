@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,7 +51,7 @@ def write(
 
 
 @pytest.fixture
-def audit(tmp_path: Any) -> AuditLog:
+def audit(tmp_path: Path) -> AuditLog:
     """Two runs: one trains on train.log and is tested on test.log; the other scores with its model."""
     log = AuditLog.open(f"sqlite:///{tmp_path}/audit.db")
     registry = ModelRegistry(log)
@@ -139,3 +141,56 @@ def test_a_model_trained_on_its_own_output_ends(audit: AuditLog) -> None:
     write(audit, "loop", "training", ["models/b"], ["silver/train"])
     found = trace(audit, sha("models/b"))
     assert "loop training" in steps(found.made_by)
+
+
+# -- many objects at once: phases hand each other manifests that name them ---------------------------------------------
+
+INSIDE = {"raw/manifest": ["raw/a", "raw/b"], "raw/other": ["raw/b"], "silver/manifest": ["silver/a", "silver/b"]}
+
+
+def contents(container: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [reference(name).to_dict() for name in INSIDE.get(container["uri"].removeprefix("s3://"), [])]
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> AuditLog:
+    log = AuditLog.open(f"sqlite:///{tmp_path}/audit.db")
+    write(log, "run-1", "ingestion", [], ["raw/manifest"])
+    write(log, "run-1", "transformation", ["raw/manifest"], ["silver/manifest"])
+    write(log, "run-1", "training", ["silver/manifest"], ["models/a"])
+    write(log, "run-2", "ingestion", [], ["raw/manifest"], status="reused")
+    write(log, "run-2", "transformation", ["raw/manifest"], ["silver/manifest"], status="reused")
+    write(log, "run-3", "ingestion", [], ["raw/other"], status="reused")
+    write(log, "run-3", "scoring", ["models/a", "raw/other"], ["eval/alerts"])
+    return log
+
+
+def test_a_model_leads_back_to_the_originals_in_the_manifest(manifests: AuditLog) -> None:
+    found = trace(manifests, sha("models/a"), contents=contents)
+    assert uris(found.sources) == {"s3://raw/a", "s3://raw/b"}
+    assert steps(found.made_by) == ["run-1 ingestion", "run-1 transformation", "run-1 training"]
+    assert uris(trace(manifests, sha("models/a")).sources) == {"s3://raw/manifest"}
+
+
+def test_an_original_leads_through_every_manifest_that_names_it(manifests: AuditLog) -> None:
+    found = trace(manifests, sha("raw/b"), contents=contents)
+    assert steps(found.made_by) == ["run-1 ingestion", "run-3 ingestion"]
+    assert steps(found.led_to) == [
+        "run-1 transformation",
+        "run-1 training",
+        "run-2 transformation",
+        "run-3 scoring",
+    ]
+    assert steps(trace(manifests, sha("raw/a"), contents=contents).made_by) == ["run-1 ingestion"]
+
+
+def test_what_was_only_ever_found_done_still_has_a_maker(manifests: AuditLog) -> None:
+    found = trace(manifests, sha("eval/alerts"), contents=contents)
+    assert "run-3 ingestion" in steps(found.made_by)
+    assert uris(found.sources) == {"s3://raw/a", "s3://raw/b"}
+
+
+def test_a_part_leads_back_to_the_originals_and_on_to_the_model(manifests: AuditLog) -> None:
+    found = trace(manifests, sha("silver/a"), contents=contents)
+    assert uris(found.sources) == {"s3://raw/a", "s3://raw/b"}
+    assert "run-1 training" in steps(found.led_to)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -10,7 +11,7 @@ from cybersec_mlops.evaluation.activity import MAX_HOURS, TOP_HOSTS, measure_act
 START = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
 
 
-def scored(times: list[datetime], **columns: list[object]) -> pl.DataFrame:
+def scored(times: list[datetime], **columns: Sequence[object]) -> pl.DataFrame:
     rows = len(times)
     base = {"is_alert": [True] * rows, "is_attack": [None] * rows, **columns}
     return pl.DataFrame(

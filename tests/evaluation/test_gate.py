@@ -15,7 +15,8 @@ from cybersec_mlops.evaluation.gate import Comparison, compare, decide
 from cybersec_mlops.evaluation.metrics import Metrics, measure
 from cybersec_mlops.evaluation.spec import EvaluationSpec, GateSpec
 
-Traffic, Score = Callable[..., pl.DataFrame], Callable[[pl.DataFrame], pl.DataFrame]
+Traffic = Callable[..., pl.DataFrame]
+Score = Callable[[pl.DataFrame], pl.DataFrame]
 SEVERE = Finding("known_shortcut", "severe", ("unsw_sttl", "unsw_dttl"), 0.9, None, "why")
 BETTER = Estimate(0.05, 0.02, 0.08)
 NOISE = Estimate(0.01, -0.02, 0.04)

@@ -58,7 +58,7 @@ def test_shuffled_labels_are_caught_on_either_side(make_traffic: Traffic, seed: 
     frames = list(two_days(make_traffic, seed))
     mixed = frames[side].select("label", "is_attack").sample(fraction=1.0, shuffle=True, seed=seed)
     frames[side] = frames[side].with_columns(mixed["label"], mixed["is_attack"])
-    found = audit(*frames)
+    found = audit(frames[0], frames[1])
     assert severe(found) == {"label_signal"}
     assert ("test" if side else "training") in next(one.text for one in found if one.severity == "severe")
 

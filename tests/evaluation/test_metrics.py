@@ -13,7 +13,8 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.evaluation.metrics import MAX_ATTACKS, Metrics, measure
 from cybersec_mlops.evaluation.spec import EvaluationSpec
 
-Traffic, Score = Callable[..., pl.DataFrame], Callable[[pl.DataFrame], pl.DataFrame]
+Traffic = Callable[..., pl.DataFrame]
+Score = Callable[[pl.DataFrame], pl.DataFrame]
 SPEC = EvaluationSpec(resamples=60)
 
 

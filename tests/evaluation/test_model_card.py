@@ -12,7 +12,7 @@ EVIL = "<script>x</script>\n# big | [a](http://evil.test) `code` **b** \u202e"
 
 def test_it_says_the_verdict_the_figures_the_findings_and_the_bytes(report_input: ReportInput) -> None:
     card = render_model_card(report_input)
-    for needed in ("# toy\\-v1", "ROC\\-AUC", "## Leakage audit", "known\\_shortcut", "cd" * 32, "Only a toy"):
+    for needed in ("# Model toy\\-v1", "ROC\\-AUC", "## Leakage audit", "known\\_shortcut", "cd" * 32, "Only a toy"):
         assert needed in card
     assert render_model_card(report_input) == card
     assert "SYNTHETIC" not in card

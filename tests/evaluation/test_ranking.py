@@ -77,8 +77,8 @@ def test_bins_keep_the_order_and_are_few() -> None:
     assert (np.diff(bins) >= 0).all()
     assert bins[0] == 0
     assert bins[-1] < 1300
-    binned = [np.bincount(bins, counts) for counts in (ranking.attacks, ranking.benign)]
-    assert float(roc_auc(*binned)) == pytest.approx(ranking.point(roc_auc), abs=1e-3)
+    attacks, benign = (np.bincount(bins, counts).astype(np.float64) for counts in (ranking.attacks, ranking.benign))
+    assert float(roc_auc(attacks, benign)) == pytest.approx(ranking.point(roc_auc), abs=1e-3)
 
 
 def test_curves_start_and_end_where_they_must() -> None:

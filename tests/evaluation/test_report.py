@@ -67,7 +67,11 @@ def hostile(report_input: ReportInput) -> ReportInput:
     drift = dataclasses.replace(drift, features=(dataclasses.replace(drift.features[0], feature=EVIL),))
     return dataclasses.replace(
         report_input,
-        **dict.fromkeys(("dataset", "run_id", "model_version", "model_sha256", "split"), EVIL),
+        dataset=EVIL,
+        run_id=EVIL,
+        model_version=EVIL,
+        model_sha256=EVIL,
+        split=EVIL,
         metrics=metrics,
         decision=Decision(False, (*decision.checks, Check(EVIL, False, EVIL))),
         findings=(Finding(EVIL, "severe", (EVIL,), 1.0, 0.5, EVIL),),

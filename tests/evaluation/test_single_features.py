@@ -30,7 +30,7 @@ LEAKS: dict[str, Plant] = {
         (frame["is_attack"].to_numpy() ^ (rng.random(frame.height) < 0.02)) * 1.0
     ),
     "a name": lambda frame, _: frame["label"].str.head(3),
-    "unset for attacks": lambda frame, rng: pl.Series(np.where(frame["is_attack"], None, 1.0), dtype=pl.Float64),
+    "unset for attacks": lambda frame, rng: pl.Series(np.where(frame["is_attack"], np.nan, 1.0)),
     "a shifted id": lambda frame, _: pl.Series(np.arange(frame.height) + 1e6 * frame["is_attack"].to_numpy()),
 }
 
@@ -47,12 +47,30 @@ def test_a_planted_leak_is_severe_whatever_its_shape(make_traffic: Traffic, how:
 
 def test_a_leak_in_a_canonical_column_is_severe_where_the_others_know_less(make_traffic: Traffic) -> None:
     train, test = (make_traffic(seed).with_columns(orig_bytes=pl.col("is_attack") * 1000) for seed in (0, 1))
-    one_kind = [
-        frame.with_columns(label=pl.when("is_attack").then(pl.lit("Malicious")).otherwise("label"))
-        for frame in (train, test)
+    one_kind = pl.when("is_attack").then(pl.lit("Malicious")).otherwise("label").alias("label")
+    (found,) = [
+        one
+        for one in audited(train.with_columns(one_kind), test.with_columns(one_kind), FEATURES)
+        if one.severity == "severe"
     ]
-    (found,) = [one for one in audited(*one_kind, FEATURES) if one.severity == "severe"]
     assert found.columns == ("orig_bytes",)
+
+
+def test_a_leak_that_stands_alone_is_severe_also_where_the_others_together_know_as_much(make_traffic: Traffic) -> None:
+    """Twenty weak features know the label between them; one canonical column knows it alone."""
+    rng = np.random.default_rng(0)
+    weak = [f"toy_{i}" for i in range(30)]
+
+    def planted(frame: pl.DataFrame) -> pl.DataFrame:
+        attack = frame["is_attack"].to_numpy()
+        columns = {name: rng.normal(size=frame.height) + 0.9 * attack for name in weak}
+        one_kind = pl.when("is_attack").then(pl.lit("Malicious")).otherwise("label").alias("label")
+        return frame.with_columns(one_kind, duration_s=pl.col("is_attack") * 1.0, **columns)
+
+    found = audited(planted(make_traffic(0)), planted(make_traffic(1)), ["duration_s", *weak])
+    (one,) = [finding for finding in found if finding.severity == "severe"]
+    assert one.columns == ("duration_s",)
+    assert "no other feature alone comes near" in one.text
 
 
 def test_honest_traffic_has_no_severe_finding(make_traffic: Traffic) -> None:
@@ -76,7 +94,7 @@ def test_an_easy_attack_is_not_called_a_leak(make_traffic: Traffic) -> None:
 
 def test_what_separates_only_the_training_rows_is_a_warning(make_traffic: Traffic) -> None:
     train, test = make_traffic(0), make_traffic(1)
-    train = train.with_columns(toy_id=pl.col("is_attack") * 1000.0 + pl.int_range(pl.len()))
+    train = train.with_columns(toy_id=pl.col("is_attack") * 1e6 + pl.int_range(pl.len()))
     test = test.with_columns(toy_id=pl.int_range(pl.len()) * 1.0)
     found = audited(train, test, [*FEATURES, "toy_id"])
     assert ("warning", ("toy_id",)) in [(one.severity, one.columns) for one in found]

@@ -13,7 +13,7 @@ def test_it_is_frozen_and_refuses_what_it_does_not_know() -> None:
     with pytest.raises(ValidationError):
         EvaluationSpec.model_validate({"resample": 10})
     with pytest.raises(ValidationError):
-        EvaluationSpec().seed = 1  # type: ignore[misc]
+        EvaluationSpec().seed = 1
 
 
 @pytest.mark.parametrize("wrong", [{"prevalence": 0.0}, {"resamples": 1}, {"fixed_false_positive_rates": (1.5,)}])

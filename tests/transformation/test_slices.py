@@ -36,7 +36,7 @@ def stage(folder: Path, parts: list[list[int | None]]) -> Staged:
         known = rows["ts"].dt.epoch("us").drop_nulls()
         first, last = (int(known.min()), int(known.max())) if len(known) else (None, None)  # type: ignore[arg-type]
         made.append(StagedPart(str(path), len(times), len(known), first, last))
-    return Staged("ab", "zeek_conn", tuple(made), ())
+    return Staged("ab", "zeek_conn", False, tuple(made), ())
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,8 +18,10 @@ from cybersec_mlops.audit.registry import PROMOTION, REGISTRATION, ModelRegistry
 from cybersec_mlops.errors import DataError
 
 TOLD_NOT_FOLLOWED: Final = frozenset({"run", REGISTRATION, PROMOTION})
-MADE: Final = frozenset({"completed", "rejected"})
-"""Statuses of an event that wrote its outputs; a rejected evaluation has a report too."""
+MADE: Final = frozenset({"completed", "rejected", "reused"})
+"""Statuses of an event that stands for its outputs; a rejected evaluation has a report too."""
+Contents = Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]]]
+"""Gives the references inside an object, where it is a manifest of others: none for everything else."""
 SHORTEST_PREFIX: Final = 8
 
 
@@ -60,6 +62,8 @@ class _Graph:
     steps: list[_Step] = field(default_factory=list)
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
     names: dict[str, set[int]] = field(default_factory=dict)  # a snapshot's tag or id -> events
+    inside: dict[str, set[str]] = field(default_factory=dict)  # a manifest -> what it names
+    around: dict[str, set[str]] = field(default_factory=dict)  # the other way round
 
     def add(self, event: StoredEvent) -> None:
         read, wrote = list(_references(event.inputs)), list(_references(event.outputs))
@@ -79,26 +83,43 @@ class _Graph:
         for name in _names(event.outputs):
             self.names.setdefault(name, set()).add(event.id)
 
+    def look_inside(self, contents: Contents) -> None:
+        """Learn what the manifests among the references name."""
+        for container, reference in list(self.references.items()):
+            for inner in contents(reference):
+                name = str(inner["sha256"])
+                self.references.setdefault(name, dict(inner))
+                self.inside.setdefault(container, set()).add(name)
+                self.around.setdefault(name, set()).add(container)
+
     def upward(self, hashes: Collection[str]) -> tuple[set[int], set[str]]:
         """Return the events that made these hashes, back to the beginning, and what nothing in the audit made."""
-        makers: dict[str, list[_Step]] = {}
-        for step in self.steps:
-            if step.status in MADE and step.phase not in TOLD_NOT_FOLLOWED:
-                for each in step.wrote:
-                    makers.setdefault(each, []).append(step)
+        makers = self._makers()
         found: set[int] = set()
         beginnings: set[str] = set()
 
         def follow(each: str) -> Iterator[str]:
             of = makers.get(each, [])
+            if not of and each in hashes:  # asked for by itself: whoever made a manifest that names it
+                of = [step for container in self.around.get(each, ()) for step in makers.get(container, [])]
             found.update(step.number for step in of)
             before = {read for step in of for read in step.read if read != each}
+            before = before or self.inside.get(each, set())
             if not before:
                 beginnings.add(each)
             yield from before
 
         _walk(hashes, follow)
         return found, beginnings
+
+    def _makers(self) -> dict[str, list[_Step]]:
+        """Return who made each hash: those who did the work, or who found it done where the audit knows nobody else."""
+        makers: dict[str, list[_Step]] = {}
+        for step in self.steps:
+            if step.status in MADE and step.phase not in TOLD_NOT_FOLLOWED:
+                for each in step.wrote:
+                    makers.setdefault(each, []).append(step)
+        return {each: [step for step in steps if step.status != "reused"] or steps for each, steps in makers.items()}
 
     def downward(self, hashes: Collection[str]) -> tuple[set[int], set[str]]:
         """Return the events that used these hashes and what came of them, and all those hashes."""
@@ -110,6 +131,7 @@ class _Graph:
         found: set[int] = set()
 
         def follow(each: str) -> Iterator[str]:
+            yield from self.around.get(each, ())
             for step in readers.get(each, []):
                 found.add(step.number)
                 yield from step.wrote
@@ -117,7 +139,7 @@ class _Graph:
         return found, _walk(hashes, follow)
 
 
-def trace(audit: AuditLog, thing: str) -> Trace:
+def trace(audit: AuditLog, thing: str, *, contents: Contents | None = None) -> Trace:
     """Tell where a thing came from and what it led to.
 
     Parameters
@@ -128,6 +150,9 @@ def trace(audit: AuditLog, thing: str) -> Trace:
         A SHA-256 (or its first eight digits or more) or the location of any object, RAW or made; a model as
         ``dataset@version`` or ``dataset@champion``; a SILVER snapshot by tag or id; a phase's key; a run by the
         beginning of its id.
+    contents : callable, optional
+        Looks into the manifests, through which phases hand each other many objects at once. Without it an original is
+        known only where an event names it itself.
 
     Raises
     ------
@@ -138,6 +163,8 @@ def trace(audit: AuditLog, thing: str) -> Trace:
     with audit.reading() as reader:
         for event in reader.events():
             graph.add(event)
+    if contents is not None:
+        graph.look_inside(contents)
     kind, hashes = _resolve(audit, graph, thing)
     above, beginnings = graph.upward(hashes)
     below, reached = graph.downward(hashes)

@@ -206,16 +206,31 @@ class Bootstrap:
 
     def rate(self, hits: BoolArray, among: BoolArray) -> Estimate | None:
         """Return the share of the rows `among` that are `hits`, or None where there is no row."""
-        tries = int(among.sum())
-        if tries == 0:
-            return None
-        estimate = wilson(int((hits & among).sum()), tries)
+        return self.rates(hits, np.where(among, 0, -1), 1)[0]
+
+    def rates(self, hits: BoolArray, group: IntArray, groups: int) -> list[Estimate | None]:
+        """Return the share of `hits` in each group of rows, None for a group without rows.
+
+        Parameters
+        ----------
+        hits : ndarray of bool, shape (n,)
+        group : ndarray of int64, shape (n,)
+            Group of every row, from 0 to ``groups - 1``; negative for a row that is in none.
+        """
+        member = group >= 0
+        code = np.where(member, group, 0)
+        tries = np.bincount(code, member, minlength=groups).astype(np.int64)
+        found = np.bincount(code, member & hits, minlength=groups).astype(np.int64)
+        estimates = [wilson(int(n), int(m)) if m else None for n, m in zip(found, tries, strict=True)]
         if self.blocks is None:
-            return estimate
+            return estimates
+        drawn_hits, drawn_tries = (
+            attacks + benign
+            for attacks, benign in (self.histograms(code, groups, w)[-1] for w in (1.0 * (member & hits), 1.0 * member))
+        )
         with np.errstate(invalid="ignore"):
-            sample = self.counts(hits & among)[-1] / self.counts(among)[-1]
-        low, high = _hull(estimate.value, [sample])
-        return Estimate(estimate.value, min(low, estimate.low), max(high, estimate.high))
+            samples = (drawn_hits / drawn_tries).T
+        return [_widened(one, sample) for one, sample in zip(estimates, samples, strict=True)]
 
     def ranked(self, ranking: Ranking, *statistics: Statistic) -> tuple[Estimate | None, ...]:
         """Return statistics of a ranking with their intervals; None where one is undefined."""
@@ -258,6 +273,13 @@ class Bootstrap:
 def hull(point: float, samples: Sequence[FloatArray]) -> Estimate:
     """Return a figure with the interval that its resamples give."""
     return Estimate(point, *_hull(point, samples))
+
+
+def _widened(estimate: Estimate | None, sample: FloatArray) -> Estimate | None:
+    if estimate is None:
+        return None
+    low, high = _hull(estimate.value, [sample])
+    return Estimate(estimate.value, min(low, estimate.low), max(high, estimate.high))
 
 
 def _hull(point: float, samples: Sequence[FloatArray]) -> tuple[float, float]:

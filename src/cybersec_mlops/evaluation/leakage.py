@@ -20,6 +20,7 @@ from cybersec_mlops.evaluation.probe import chance_deviation, halves_auc, transf
 from cybersec_mlops.evaluation.ranking import BoolArray, FloatArray, Ranking, roc_auc
 from cybersec_mlops.evaluation.single_features import Sides, Strength, check_single_features, measure_strengths
 from cybersec_mlops.evaluation.spec import EvaluationSpec
+from cybersec_mlops.evaluation.text import number
 
 FitScore = Callable[[pl.DataFrame, pl.DataFrame], FloatArray]
 """Fit a detector to the first frame and score the second; higher is more suspicious."""
@@ -109,7 +110,7 @@ def check_shortcuts(
             continue
         used = name in features
         how = "The model sees" if used else "The model does not see"
-        strength = f" Alone it ranks training rows with a ROC-AUC of {alone[name]:.3f}." if name in alone else ""
+        strength = f" Alone it ranks training rows with a ROC-AUC of {number(alone[name])}." if name in alone else ""
         text = f"{how} {name}, a known shortcut of this format: {shortcuts[name].rstrip('.')}.{strength}"
         found.append(Finding("known_shortcut", "severe" if used else "info", (name,), alone.get(name), None, text))
     if not found:
@@ -128,14 +129,10 @@ def check_labels(sides: Sides, seed: int) -> list[Finding]:
         auc = halves_auc(rows, attack, seed)
         limit = max(LEARNABLE, 0.5 + DEVIATIONS * chance_deviation(attack))
         if auc >= limit:
-            text = (
-                f"Within the {name} rows the labels can be learnt (ROC-AUC {auc:.3f}), so that they were not shuffled."
-            )
+            text = f"Within the {name} rows the labels can be learnt (ROC-AUC {number(auc)}): they were not shuffled."
             found.append(Finding("label_signal", "info", (), auc, limit, text))
         else:
-            text = (
-                f"Within the {name} rows the labels carry no more information than shuffled ones (ROC-AUC {auc:.3f})."
-            )
+            text = f"Within the {name} rows the labels say no more than shuffled ones would (ROC-AUC {number(auc)})."
             found.append(Finding("label_signal", "severe", (), auc, limit, text))
     return found
 
@@ -150,8 +147,8 @@ def check_split(sides: Sides, seed: int, *, temporal: bool) -> list[Finding]:
     real = transfer_auc(sides.train, sides.train_attack, sides.test, sides.test_attack, seed)
     gap = random - real
     text = (
-        f"A small model reaches a ROC-AUC of {real:.3f} on the real split and {random:.3f} on a random split of the "
-        f"same rows, a gap of {gap:+.3f}."
+        f"A small model reaches a ROC-AUC of {number(real)} on the real split and {number(random)} on a random split "
+        f"of the same rows, a gap of {gap:+.3f}."
     )
     if gap > SPLIT_GAP:
         text += " The test traffic differs from training; a random split would have hidden that."
@@ -174,9 +171,9 @@ def check_shuffled(
         auc = Ranking.of(truth, score).point(roc_auc) or 0.0
     limit = max(CHANCE, DEVIATIONS * chance_deviation(truth))
     if abs(auc - 0.5) <= limit:
-        text = f"A model on shuffled labels is at chance (ROC-AUC {auc:.3f}), as it must be."
+        text = f"A model on shuffled labels is at chance (ROC-AUC {number(auc)}), as it must be."
         return [Finding("shuffled_labels", "info", (), auc, 0.5 + limit, text)]
-    text = f"A model on shuffled labels is not at chance (ROC-AUC {auc:.3f}): something passes the labels on."
+    text = f"A model on shuffled labels is not at chance (ROC-AUC {number(auc)}): something passes the labels on."
     return [Finding("shuffled_labels", "severe", (), auc, 0.5 + limit, text)]
 
 

@@ -291,15 +291,17 @@ def _operating_point(
 def _recall_by_attack(
     labelled: pl.DataFrame, bootstrap: Bootstrap, training_attacks: Collection[str] | None
 ) -> tuple[tuple[AttackRecall, ...], int]:
-    named = labelled.select(pl.col("label").fill_null("(unnamed)"), "is_attack", "is_alert")
-    counts = named.filter("is_attack").group_by("label").len().sort(["len", "label"], descending=[True, False])
-    result = []
-    is_alert = named["is_alert"].to_numpy().astype(np.bool_)
-    for label, rows in counts.head(MAX_ATTACKS).iter_rows():
-        among = ((named["label"] == label) & named["is_attack"]).to_numpy().astype(np.bool_)
-        recall = bootstrap.rate(is_alert, among)
-        assert recall is not None
-        detected = int((is_alert & among).sum())
-        known = None if training_attacks is None else label in training_attacks
-        result.append(AttackRecall(label, rows, detected, recall, known))
-    return tuple(result), counts.height
+    named = labelled.select(pl.when("is_attack").then(pl.col("label").fill_null("(unnamed)")).alias("label"))
+    counts = named.drop_nulls().group_by("label").len().sort(["len", "label"], descending=[True, False])
+    listed = counts["label"].head(MAX_ATTACKS).to_list()
+    codes = dict(zip(listed, range(len(listed)), strict=True))
+    group = named["label"].replace_strict(codes, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+    is_alert = labelled["is_alert"].to_numpy().astype(np.bool_)
+    detected = np.bincount(group[is_alert & (group >= 0)], minlength=len(listed))
+    recalls = bootstrap.rates(is_alert, group, len(listed)) if listed else []
+    result = tuple(
+        AttackRecall(label, rows, int(found), recall, None if training_attacks is None else label in training_attacks)
+        for (label, rows), found, recall in zip(counts.head(MAX_ATTACKS).iter_rows(), detected, recalls, strict=True)
+        if recall is not None
+    )
+    return result, counts.height

@@ -30,7 +30,7 @@ def render_model_card(given: ReportInput) -> str:
 
 
 def _head(given: ReportInput) -> str:
-    lines = [f"# {markdown(given.model_version)}: an intrusion detector for {markdown(given.dataset)}"]
+    lines = [f"# Model {markdown(given.model_version)}: an intrusion detector for {markdown(given.dataset)}"]
     if given.synthetic:
         lines.append("**SYNTHETIC DATA: no figure here says anything about a real network.**")
     promoted = "Promoted to champion" if given.decision.promoted else "Not promoted"

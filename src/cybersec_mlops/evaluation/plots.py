@@ -266,7 +266,7 @@ def drift(found: Drift) -> Plot | None:
         for limit in (MODERATE, LARGE):
             axes.axvline(limit, color=INK, linewidth=1, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(features)), [_fit(_short(one.feature)) for one in features])
-        _axes(axes, "population stability index (lines: 0.1 and 0.2)", "", grid="x")
+        _axes(axes, "PSI (lines: 0.1 and 0.2)", "", grid="x")
         largest = features[-1]
         alt = f"Largest drift: {_short(largest.feature)} with a PSI of {largest.psi:.3f}."
         return Plot("drift", "Features that moved most since training", alt, _svg(figure))

@@ -20,10 +20,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from cybersec_mlops.connections import BENIGN, CONNECTION_SCHEMA
+from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion import cic_columns
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
@@ -31,7 +33,7 @@ from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.protocols import keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.rejected import printable
-from cybersec_mlops.ingestion.screening import Rule, missing, outside
+from cybersec_mlops.ingestion.screening import Rule, missing, not_whole, outside
 from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table, unchanged
 from cybersec_mlops.ingestion.zeek_columns import LAST_SECOND
 
@@ -88,6 +90,21 @@ class CICFlowMeter:
     timezone: str = "UTC"
     name = NAME
     has_time = True
+
+    def __post_init__(self) -> None:
+        """Check the zone.
+
+        Raises
+        ------
+        ConfigError
+            There is no such zone.
+        """
+        try:
+            ZoneInfo(self.timezone)
+        except (ValueError, OSError, KeyError) as error:
+            raise ConfigError(
+                f"unknown timezone {self.timezone!r}", hint='use an IANA name such as "America/Moncton" or "UTC"'
+            ) from error
 
     @property
     def native_columns(self) -> Mapping[str, pl.DataType]:
@@ -188,8 +205,11 @@ def _rules() -> Iterator[Rule]:
     yield outside("duration_s", 0, 1e15, reason="bad_duration", expected="microseconds, 0 or more")
     for name in _PORTS:
         yield outside(name, 0, 65_535, reason="bad_port", expected="a port 0-65535")
+        yield not_whole(name, reason="bad_port", expected="a port 0-65535")
     for name in _COUNTS:
         yield outside(name, 0, 2**53, reason="bad_count", expected="a count of 0 or more")
+        yield not_whole(name, reason="bad_count", expected="a count of 0 or more")
+    yield not_whole("proto", reason="bad_protocol", expected="an IP protocol number 0-255")
     yield outside("proto", 0, 255, reason="bad_protocol", expected="an IP protocol number 0-255")
     for name in ("orig_h", "resp_h"):
         broken = pl.col(name).str.contains(r"[^0-9A-Fa-f.:]") | (pl.col(name).str.len_bytes() > 45)

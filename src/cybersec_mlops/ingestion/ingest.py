@@ -26,6 +26,7 @@ from cybersec_mlops.ingestion.originals import (
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Recognition
 from cybersec_mlops.ingestion.sniff import SUPPORTED, recognise, refused
 from cybersec_mlops.ingestion.sources import Skipped, Source, expand
+from cybersec_mlops.simulate.writers import is_synthetic_head
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 
@@ -61,8 +62,8 @@ def find_sources(
         for source in expansion.sources:
             if not source.explicit and (reason := _why_passed_over(source, format, limits)):
                 skipped.append(Skipped(source.name, reason))
-            elif source.name not in used or source.explicit:
-                used[source.name] = source
+            elif source.place not in used or source.explicit:
+                used[source.place] = source
     if not used:
         raise DataError(
             "no file that can be used" + (f": {_summary(skipped)}" if skipped else " was named"),
@@ -154,7 +155,8 @@ def inspect_original(
         hashing = _Hashing(file)
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name, limits=limits)
         stream = io.BufferedReader(content, HEAD_BYTES)
-        answer = recognise(_head(stream), format=format)
+        head = _head(stream)
+        answer = recognise(head, format=format)
         if not isinstance(answer, Recognition):
             raise refused(answer, source=source.name)
         try:
@@ -173,6 +175,7 @@ def inspect_original(
         source_name=source.name,
         lines=content.lines,
         decompressed_bytes=content.bytes,
+        synthetic=is_synthetic_head(head.data),
         ignored=answer.ignored,
         notes=answer.notes,
     )

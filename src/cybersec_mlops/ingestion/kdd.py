@@ -18,7 +18,7 @@ from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import common_name, with_labels
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
-from cybersec_mlops.ingestion.screening import Rule, missing, outside
+from cybersec_mlops.ingestion.screening import Rule, missing, not_whole, outside
 from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table
 
 _CANONICAL: Final = {
@@ -57,6 +57,7 @@ _NAMES: Final = (
     *("dst_host_srv_serror_rate", "dst_host_rerror_rate", "dst_host_srv_rerror_rate"),
 )
 _NATIVE: Final = tuple(name for name in _NAMES if name not in _CANONICAL)
+_ROWS_LOOKED_AT: Final = 50
 _DIFFICULTY: Final = "meta_kdd_difficulty"
 _STATES: Final = frozenset({"SF", "S0", "REJ", "RSTR", "RSTO", "S1", "SH", "S2", "RSTOS0", "S3", "OTH"})
 _MEASURES: Final[dict[str, pl.DataType]] = {
@@ -83,7 +84,7 @@ class _KDD(ABC):
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a table; see `Reader.read`."""
         del source  # the format has no error of its own
-        table = Table(_form_of_header, form_of, expected="one with 41 values, a label and perhaps a difficulty")
+        table = Table(_form_of_header, _form_of_row, expected="one with 41 values, a label and perhaps a difficulty")
         return read_table(self, table, stream, batch_bytes=batch_bytes)
 
 
@@ -95,7 +96,7 @@ class KDD99(_KDD):
     def recognise(self, head: Head) -> Recognition | Refusal | None:
         """Recognise the first row by the number and kind of its values."""
         row = _first_row(head)
-        if row is None or not _is_row(row) or len(row) == len(_NAMES) + 2:
+        if row is None or len(row) == len(_NAMES) + 2:
             return None
         if len(row) == len(_NAMES):
             return Recognition(self.name, "unlabelled", has_time=False)
@@ -116,40 +117,53 @@ class NSLKDD(_KDD):
         """Recognise the first row by the number and kind of its values."""
         row = _first_row(head)
         if row is None:
-            return _only_header(head)
-        if not _is_row(row) or len(row) == len(_NAMES) or row[-1].endswith("."):
+            return _almost(head)
+        if len(row) == len(_NAMES) or row[-1].endswith("."):
             return None
         variant = "difficulty" if len(row) == len(_NAMES) + 2 else "plain"
         return Recognition(self.name, variant, has_time=False, notes=("labelled",))
 
 
+def _first_rows(head: Head) -> list[list[str]]:
+    return [names_of(line) for line in head.data.removeprefix(BOM).split(b"\n", _ROWS_LOOKED_AT)[:_ROWS_LOOKED_AT]]
+
+
 def _first_row(head: Head) -> list[str] | None:
-    lines = head.data.removeprefix(BOM).split(b"\n", 3)
-    for line in lines[:2]:
-        cells = names_of(line)
-        if line.strip() and _form_of_header(cells) is None:
-            return cells
+    return next((cells for cells in _first_rows(head) if _is_row(cells)), None)
+
+
+def _almost(head: Head) -> Refusal | None:
+    """Say what is wrong with a file that has KDD's values but not as many, or only its header."""
+    rows = _first_rows(head)
+    if head.complete and _form_of_header(rows[0]) is not None:
+        return Refusal("a KDD table with a header and no rows", hint="give a table with connections", passable=True)
+    for number, cells in enumerate(rows, 1):
+        if len(cells) > 4 and _begins_like_a_row(cells):
+            return Refusal(
+                f"a table like KDD's with {len(cells)} values in a row, expected {len(_NAMES)} to {len(_NAMES) + 2}",
+                hint="give the table with its 41 columns, the label, and in NSL-KDD the difficulty",
+                line=number,
+            )
     return None
 
 
-def _only_header(head: Head) -> Refusal | None:
-    cells = names_of(head.data.partition(b"\n")[0])
-    if _form_of_header(cells) is None:
-        return None
-    return Refusal("a KDD table with a header and no rows", hint="give a table with connections", line=1, passable=True)
+def _begins_like_a_row(cells: list[str]) -> bool:
+    return cells[1] in {"tcp", "udp", "icmp"} and cells[3] in _STATES
 
 
 def _is_row(cells: list[str]) -> bool:
-    """Say whether a row has KDD's number of values, a protocol, a flag and rates where they belong."""
-    if not len(_NAMES) <= len(cells) <= len(_NAMES) + 2:
-        return False
-    return cells[1] in {"tcp", "udp", "icmp"} and cells[3] in _STATES and cells[0].isdigit()
+    """Say whether a row has KDD's number of values, a protocol and a flag where they belong."""
+    return len(_NAMES) <= len(cells) <= len(_NAMES) + 2 and _begins_like_a_row(cells)
 
 
 def _form_of_header(names: list[str]) -> Form | None:
     if tuple(name.casefold() for name in names[: len(_NAMES)]) != _NAMES:
         return None
     return form_of(names)
+
+
+def _form_of_row(cells: list[str]) -> Form | None:
+    return form_of(cells) if _is_row(cells) else None
 
 
 def form_of(cells: list[str]) -> Form | None:
@@ -174,6 +188,7 @@ def _rules() -> Iterator[Rule]:
     yield outside("duration_s", 0, 1e9, reason="bad_duration", expected="seconds, 0 or more")
     for name in ("orig_bytes", "resp_bytes"):
         yield outside(name, 0, 2**53, reason="bad_count", expected="a count of 0 or more")
+        yield not_whole(name, reason="bad_count", expected="a count of 0 or more")
     for name in _NATIVE:
         column = f"kdd_{name}"
         if name in _TRUTHS:

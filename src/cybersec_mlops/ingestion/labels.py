@@ -12,6 +12,10 @@ from typing import Final
 import polars as pl
 
 from cybersec_mlops.connections import BACKGROUND, BENIGN
+from cybersec_mlops.ingestion.rejected import printable
+
+LABEL_LIMIT: Final = 120
+"""Characters of a label; a longer one is cut, its control characters are written out: labels are shown everywhere."""
 
 BENIGN_WORDS: Final = frozenset({"benign", "normal"})
 BACKGROUND_WORDS: Final = frozenset({"background"})
@@ -28,7 +32,7 @@ def one_spelling(text: str) -> str:
     """
     for broken in ("\u00e2\u20ac\u201c", "\u00ef\u00bf\u00bd", "\ufffd", "\u2013", "\u2014", "\x96"):
         text = text.replace(broken, "-")
-    return " ".join(text.split())
+    return printable(" ".join(text.split()), LABEL_LIMIT)
 
 
 def with_labels(frame: pl.DataFrame, original: str, name: Callable[[str], str | None]) -> pl.DataFrame:

@@ -149,9 +149,9 @@ def clean(
     Lines
         UTF-8 without NUL, byte-order marks, carriage returns at line ends, blank and over-long lines.
     """
-    if b"\r\n" in lines.data:
+    if b"\r" in lines.data and b"\r\n" in lines.data:
         lines = Lines(lines.data.replace(b"\r\n", b"\n"), lines.numbers().to_numpy())
-    if BOM in lines.data:
+    if not lines.data.isascii():
         lines = _without_marks(lines)
     changes: dict[int, bytes | None] = {}
     lengths = lines.lengths

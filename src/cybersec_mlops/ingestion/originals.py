@@ -34,6 +34,8 @@ class Original:
     lines: int
     """Lines of its decompressed content."""
     decompressed_bytes: int
+    synthetic: bool = False
+    """Whether the file says of itself that it was simulated."""
     ignored: tuple[str, ...] = ()
     """Columns that are not read."""
     notes: tuple[str, ...] = ()
@@ -100,7 +102,7 @@ def write_manifest(originals: Iterable[Original], raw: ObjectStore) -> Reference
     PlatformError
         The store failed.
     """
-    listed = ("sha256", "bytes", "format", "variant", "compression", "lines", "decompressed_bytes")
+    listed = ("sha256", "bytes", "format", "variant", "compression", "lines", "decompressed_bytes", "synthetic")
     once = {original.sha256: original for original in originals}
     entries = [{name: getattr(once[sha256], name) for name in listed} for sha256 in sorted(once)]
     data = _json({"manifest": MANIFEST_FORMAT, "originals": entries})

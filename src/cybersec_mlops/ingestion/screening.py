@@ -42,6 +42,11 @@ def outside(field: str, low: float, high: float, *, reason: str, expected: str) 
     return Rule(field, reason, expected, ~pl.col(field).is_between(low, high))  # NaN is not between anything
 
 
+def not_whole(field: str, *, reason: str, expected: str) -> Rule:
+    """Return the rule that a column has no fractions."""
+    return Rule(field, reason, expected, pl.col(field) % 1 != 0)
+
+
 def missing(field: str) -> Rule:
     """Return the rule that a column has a value."""
     return Rule(field, "missing_value", "a value", pl.col(field).is_null())

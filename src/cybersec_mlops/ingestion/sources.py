@@ -32,6 +32,8 @@ class Source:
     explicit: bool
     """Whether it was named itself; otherwise it was found in a folder, by a glob or under a prefix."""
     opener: Callable[[], BinaryIO] = field(repr=False, compare=False)
+    place: str = field(default="", repr=False)
+    """Where it is, exactly: two names of one file have one place."""
 
     def open(self) -> BinaryIO:
         """Open it at its beginning.
@@ -102,7 +104,7 @@ def _file(path: Path, *, explicit: bool) -> Source:
     try:
         if not path.is_file():
             raise DataError("is not a regular file", source=name, hint="write it to a file first: it is read twice")
-        return Source(name, path.stat().st_size, explicit, lambda: path.open("rb"))
+        return Source(name, path.stat().st_size, explicit, lambda: path.open("rb"), os.path.realpath(path))
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", source=name) from error
 
@@ -171,16 +173,28 @@ def _shown(path: Path) -> str:
 
 def _from_store(url: str) -> Expansion:
     bucket, _, key = url.removeprefix("s3://").partition("/")
-    store = ObjectStore.from_url(f"s3://{bucket}")
+    return expand_store(ObjectStore.from_url(f"s3://{bucket}"), key)
+
+
+def expand_store(store: ObjectStore, key: str) -> Expansion:
+    """Return the object `key`, or all the objects below the folder `key`.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    PlatformError
+        The object store did not answer.
+    """
     if key and not key.endswith("/") and (size := store.size(key)) is not None:
         return Expansion((_object(store, key, size, explicit=True),))
     found = [_object(store, name, size, explicit=False) for name, size in store.list(key) if size or name[-1] != "/"]
-    return _required(Expansion(tuple(found)), url, "there is no object under this prefix")
+    return _required(Expansion(tuple(found)), f"{store.url}/{key}", "there is no object under this prefix")
 
 
 def _object(store: ObjectStore, key: str, size: int, *, explicit: bool) -> Source:
     name = printable(store.uri(key), _NAME_LIMIT)
-    return Source(name, size, explicit, lambda: stream_of(store.chunks(key)))
+    return Source(name, size, explicit, lambda: stream_of(store.chunks(key)), store.uri(key))
 
 
 class _Chunks(io.RawIOBase):

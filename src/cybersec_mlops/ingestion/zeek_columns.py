@@ -6,7 +6,7 @@ https://docs.zeek.org/en/master/script-reference/types.html). What is common to 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import polars as pl
@@ -73,6 +73,7 @@ _COUNTS: Final = (
     "resp_pkts",
     "resp_ip_bytes",
 )
+_TRUTHS: Final = ("local_orig", "local_resp")
 
 
 def column_of(name: str) -> Column | None:
@@ -100,16 +101,16 @@ def missing_columns(names: Collection[str]) -> list[str]:
     return [name for name in (*REQUIRED, "conn_state") if name not in known]
 
 
-def rules(names: Collection[str]) -> list[Rule]:
-    """Return the rules for a frame that has the canonical columns `names`."""
+def rules(schema: Mapping[str, pl.DataType]) -> list[Rule]:
+    """Return the rules for a frame of canonical columns with these types."""
     found = [missing(name) for name in ("ts", "orig_h", "resp_h", "proto")]
     found.append(outside("ts", 0, LAST_SECOND, reason="bad_time", expected="a time from 1970 to 2099"))
     found += [outside(name, 0, 65_535, reason=_PORT[0], expected=_PORT[1]) for name in ("orig_p", "resp_p")]
     found += [_not_an_address("orig_h"), _not_an_address("resp_h")]
     found.append(outside("duration_s", 0, 1e9, reason="bad_duration", expected="seconds, 0 or more"))
     found += [below_zero(name) for name in _COUNTS]
-    found += [_not_a_truth(name) for name in ("local_orig", "local_resp")]
-    return [rule for rule in found if rule.field in names]
+    found += [_not_a_truth(name) for name in _TRUTHS if schema.get(name) == pl.String()]
+    return [rule for rule in found if rule.field in schema]
 
 
 def _not_an_address(name: str) -> Rule:
@@ -123,11 +124,11 @@ def _not_a_truth(name: str) -> Rule:
 
 def to_connections(frame: pl.DataFrame) -> pl.DataFrame:
     """Turn screened columns into canonical ones and add the labels."""
-    have = set(frame.columns)
+    have = frame.schema
     frame = frame.with_columns(
         (pl.col("ts") * 1e6).round().cast(pl.Int64).cast(CONNECTION_SCHEMA["ts"]),
         *(pl.col(name).str.to_lowercase() for name in ("proto", "service") if name in have),
-        *(pl.col(name).is_in(["T", "true"]) for name in ("local_orig", "local_resp") if name in have),
+        *(pl.col(name).is_in(["T", "true"]) for name in _TRUTHS if have.get(name) == pl.String()),
     )
     if "label_word" not in have:
         return frame

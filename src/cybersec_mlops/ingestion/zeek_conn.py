@@ -18,6 +18,7 @@ from cybersec_mlops.ingestion.screening import conform
 from cybersec_mlops.ingestion.zeek_tsv import Header
 
 NAME: Final = "zeek_conn"
+UNKNOWN: Final = "?"
 _CONN_HINT: Final = "give the conn.log of the same capture: the pipeline works on connections"
 _NO_ROWS_HINT: Final = "the sensor wrote the header and no connection; give a log of a time with traffic"
 
@@ -34,7 +35,10 @@ class ZeekConn:
         """Recognise a header of comment lines, or records in JSON."""
         text = head.data.removeprefix(BOM).lstrip(b" \t\r\n")
         if text.startswith((b"#separator", b"#fields", b"#path")):
-            return _recognise_tsv(head)
+            try:
+                return _recognise_tsv(head)
+            except DataError as error:
+                return Refusal(error.message, hint=error.hint)
         if text.startswith(b"{"):
             return _recognise_json(head)
         if text.startswith(b"[") and b'"id.orig_h"' in text[:4096]:
@@ -45,12 +49,13 @@ class ZeekConn:
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a log; see `Reader.read`."""
-        header, form = Header(), ""
+        header, form, style = Header(), "", zeek_json.Style()
         for block in read_lines(stream, batch_bytes=batch_bytes):
             rejected, skipped = Rejected(), dict[str, int]()
             lines = clean(block, rejected, skipped)
             if not form and lines.height:
                 form = "tsv" if zeek_tsv.is_comment(lines.raw(0)) else "json"
+                style = zeek_json.style_of(lines.raw(0))
             frames: list[pl.DataFrame | None] = []
             if form == "tsv":
                 try:
@@ -59,7 +64,7 @@ class ZeekConn:
                 except DataError as error:
                     raise DataError(error.message, hint=error.hint, source=source) from error
             elif lines.height:
-                frames.append(zeek_json.read_rows(lines, rejected, skipped))
+                frames.append(zeek_json.read_rows(lines, style, rejected, skipped))
             batch = Batch(self._joined(frames), rejected.frame(), skipped)
             if batch.read:
                 yield batch
@@ -117,8 +122,10 @@ def _recognise_json(head: Head) -> Recognition | Refusal | None:
     zeek = [kind for kind, _ in kinds.most_common() if kind not in ("conn", "")]
     if not zeek:
         return None
-    logs = ", ".join(f"{printable(kind, 40)}.log" for kind in zeek[:5])
-    return Refusal(f"Zeek JSON of another type: {logs}, expected conn.log", hint=_CONN_HINT, passable=True)
+    logs = ", ".join("one that is not known" if kind == UNKNOWN else f"{printable(kind, 40)}.log" for kind in zeek[:5])
+    more = "" if head.complete else f" in its first {len(head.data) >> 20} MiB"
+    hint = _CONN_HINT if head.complete else f"{_CONN_HINT}; if connections follow later, name the format: {NAME}"
+    return Refusal(f"Zeek JSON of another type{more}: {logs}, expected conn.log", hint=hint, passable=True)
 
 
 def _records(head: Head) -> Iterator[dict[str, Any]]:
@@ -134,9 +141,9 @@ def _records(head: Head) -> Iterator[dict[str, Any]]:
 
 _TELLTALES: Final = (
     ("dns", {"query", "qtype_name", "rcode_name", "trans_id"}),
-    ("http", {"method", "uri", "user_agent", "status_code"}),
+    ("http", {"method", "uri", "user_agent", "status_code", "trans_depth", "request_body_len"}),
     ("ssl", {"cipher", "server_name", "ssl_history", "established"}),
-    ("ssh", {"auth_attempts", "kex_alg", "host_key"}),
+    ("ssh", {"auth_attempts", "kex_alg", "host_key", "client", "direction"}),
     ("files", {"fuid", "mime_type", "seen_bytes"}),
     ("x509", {"certificate.version", "certificate_version", "certificate.serial", "certificate_serial"}),
     ("notice", {"note", "suppress_for"}),
@@ -160,4 +167,4 @@ def record_kind(record: Mapping[str, Any]) -> str:
     for kind, keys in _TELLTALES:
         if len(keys & record.keys()) >= 2:
             return kind
-    return "unknown" if "uid" in record and ("id.orig_h" in record or "id_orig_h" in record) else ""
+    return UNKNOWN if "uid" in record and ("id.orig_h" in record or "id_orig_h" in record) else ""

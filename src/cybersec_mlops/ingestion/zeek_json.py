@@ -4,53 +4,102 @@ Source: https://docs.zeek.org/en/master/log-formats.html, the json-streaming-log
 of the Corelight kind (``@stream``, ``id_orig_h``). Times are seconds since 1970 or ISO 8601.
 
 What Polars does (measured with 2.1.0): one line that is not JSON stops the whole block, blank lines vanish, a value of
-another type stops the block or becomes null. Hence the search for the lines at fault, by halves.
+another type stops the block or becomes null. Hence the search for the lines at fault, by halves. Every key that is
+looked for costs time, so the rare spellings are looked for only where they are.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import polars as pl
-from polars.exceptions import ComputeError
+from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion import zeek_columns
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
+from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS
 
-STREAM_KEYS: Final = ("_path", "@stream", "_stream")
+STREAM_KEYS: Final = ("_path", "@stream")
 """Where a line says which log it belongs to."""
 
-_KEYS: Final = {name: zeek_columns.column_of(name) for name in (*zeek_columns.COLUMNS, *zeek_columns.ALIASES)}
-_TYPED: Final = {
-    **{name: column.dtype for name, column in _KEYS.items() if column is not None},
-    **dict.fromkeys(STREAM_KEYS, pl.String()),
-}
-_TEXT: Final = dict.fromkeys(_TYPED, pl.String())
+_BOOLEAN: Final = frozenset({"local_orig", "local_resp"})
+_LABELS: Final = frozenset({"label", "detailedlabel"})
+_UNSET: Final = ("", "-", "(empty)")
 
 
-def read_rows(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Which spellings the first record of a file uses; those of the others are found too, but cost a second look."""
+
+    underscores: bool = False
+    """``id_orig_h`` and not ``id.orig_h``."""
+    labelled: bool = False
+    """It has labels."""
+    text_times: bool = False
+    """Its times are texts, in ISO 8601."""
+
+    def keys(self, *, every: bool = False) -> dict[str, list[str]]:
+        """Return for each column the keys under which it is looked for, the file's own spelling first."""
+        found: dict[str, list[str]] = {}
+        for name, column in COLUMNS.items():
+            aliases = [alias for alias, meant in ALIASES.items() if meant == name]
+            if name in _LABELS:
+                found[column.name] = [name, *aliases] if every or self.labelled else [name][: name == "label"]
+            elif aliases:
+                spellings = [*aliases, name] if self.underscores else [name, *aliases]
+                found[column.name] = spellings if every else spellings[:1]
+            else:
+                found[column.name] = [name]
+        return {name: keys for name, keys in found.items() if keys}
+
+    def types(self, keys: Mapping[str, list[str]]) -> dict[str, pl.DataType]:
+        """Return what the values under these keys are read as."""
+        by_name = {column.name: column.dtype for column in COLUMNS.values()}
+        types = {key: pl.Boolean() if key in _BOOLEAN else by_name[name] for name in keys for key in keys[name]}
+        if self.text_times:
+            types["ts"] = pl.String()
+        return {**types, **dict.fromkeys(STREAM_KEYS, pl.String())}
+
+
+def style_of(line: bytes) -> Style:
+    """Return the style of a file from its first record."""
+    text_times = re.search(rb'"ts"\s*:\s*"', line) is not None
+    return Style(underscores=b'"id_orig_h"' in line, labelled=b'"label"' in line, text_times=text_times)
+
+
+def read_rows(lines: Lines, style: Style, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
     """Read the connections among some lines; lines of other logs are counted in `skipped`."""
     lines = _objects_only(lines, rejected, skipped)
+    keys = style.keys()
     try:
-        frame, text = _parse(lines, _TYPED), None
-    except ComputeError:
+        lines, frame = _connections_only(lines, _parse(lines, style.types(keys)), skipped)
+        if _needs_every_key(frame, keys):
+            keys = style.keys(every=True)
+            frame = _parse(lines, style.types(keys))
+        text = frame
+    except PolarsError:
+        keys = style.keys(every=True)
         lines = _drop_broken(lines, rejected)
-        frame, text = _parse(lines, _TYPED, ignore_errors=True), _parse(lines, _TEXT, ignore_errors=True)
-        frame = frame.with_columns(_times(frame["ts"], text["ts"]))
-    lines, frame, text = _connections_only(lines, frame, text, skipped)
+        text = _parse(lines, dict.fromkeys(style.types(keys), pl.String()), ignore_errors=True)
+        lines, text = _connections_only(lines, text, skipped)
+        frame = _parse(lines, style.types(keys), ignore_errors=True)
     if not lines.height:
         return None
-    failed = _failed(frame, text) if text is not None else {}
-    frame = _canonical(frame).with_columns(lines.numbers().alias("raw_line"))
-    nothing = pl.all_horizontal(pl.col(zeek_columns.COLUMNS[key].name).is_null() for key in zeek_columns.TELLING)
+    if text["ts"].dtype == pl.String():
+        frame = frame.with_columns(_times(text["ts"]))
+    failed = _failed(frame, text, keys)
+    frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
+    nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in zeek_columns.TELLING)
     rules = [
         Rule("conn_state", "not_a_connection", "a connection, with conn_state or the like", nothing),
-        *zeek_columns.rules(frame.columns),
+        *zeek_columns.rules(frame.schema),
     ]
     frame = screen(frame, lines, rules, rejected, failed=failed, value=value_of)
     return zeek_columns.to_connections(frame)
@@ -62,19 +111,18 @@ def value_of(line: bytes, field: str) -> str | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    for key, column in _KEYS.items():
-        if column is not None and column.name == field and record.get(key) is not None:
-            value = record[key]
+    for key in Style().keys(every=True)[field]:
+        if (value := record.get(key)) is not None:
             return value if isinstance(value, str) else json.dumps(value)
     return None
 
 
 def _objects_only(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:
     changes: dict[int, bytes | None] = {}
-    odd = np.flatnonzero(lines.codes[lines.starts] != ord("{")).tolist() if lines.height else []
-    for index in odd:
+    first, last = lines.codes[lines.starts], lines.codes[lines.ends - 1]
+    for index in np.flatnonzero((first != ord("{")) | (last != ord("}"))).tolist():
         line = lines.raw(index).strip(b" \t\r")
-        if line.startswith(b"{"):
+        if line.startswith(b"{") and line.endswith(b"}"):
             continue
         changes[index] = None
         if line:
@@ -87,8 +135,28 @@ def _objects_only(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> 
 def _parse(lines: Lines, schema: Mapping[str, pl.DataType], *, ignore_errors: bool = False) -> pl.DataFrame:
     frame = pl.read_ndjson(lines.data, schema=schema, ignore_errors=ignore_errors)
     if frame.height != lines.height:
-        raise ComputeError(f"{lines.height} lines became {frame.height} rows")
+        raise PolarsError(f"{lines.height} lines became {frame.height} rows")
     return frame
+
+
+def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]) -> tuple[Lines, pl.DataFrame]:
+    stream = frame.select(pl.coalesce(STREAM_KEYS)).to_series()
+    if stream.null_count() == stream.len():
+        return lines, frame
+    other = (stream != "conn").fill_null(value=False)
+    if not other.any():
+        return lines, frame
+    for name, count in stream.filter(other).value_counts().iter_rows():
+        reason = f"other_stream:{printable(name, 40)}"
+        skipped[reason] = skipped.get(reason, 0) + count
+    return lines.edit(dict.fromkeys(other.arg_true().to_list())), frame.filter(~other)
+
+
+def _needs_every_key(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> bool:
+    """Say whether rows may have values under spellings that were not looked for."""
+    if len(keys["label_word"]) == 1 and frame["label"].null_count() < frame.height and "label_detail" not in keys:
+        return True
+    return any(frame[keys[name][0]].null_count() > 0 for name in ("orig_h", "orig_p", "resp_h", "resp_p"))
 
 
 def _drop_broken(lines: Lines, rejected: Rejected) -> Lines:
@@ -97,13 +165,15 @@ def _drop_broken(lines: Lines, rejected: Rejected) -> Lines:
     waiting = [(0, lines.height)]
     while waiting:
         start, stop = waiting.pop()
-        if start == stop or _is_readable(lines.part(start, stop)):
+        if _is_readable(lines.part(start, stop)):
             continue
         if stop - start == 1:
             broken.append(start)
-            continue
-        middle = (start + stop) // 2
-        waiting += [(start, middle), (middle, stop)]
+        elif stop - start <= 8:
+            waiting += [(index, index + 1) for index in range(start, stop)]
+        else:
+            middle = (start + stop) // 2
+            waiting += [(start, middle), (middle, stop)]
     for index in broken:
         rejected.add(lines, index, "not_json", detail="a line that is no sound JSON object")
     return lines.edit(dict.fromkeys(broken))
@@ -111,48 +181,39 @@ def _drop_broken(lines: Lines, rejected: Rejected) -> Lines:
 
 def _is_readable(lines: Lines) -> bool:
     try:
-        _parse(lines, _TEXT, ignore_errors=True)
-    except ComputeError:
+        _parse(lines, {"ts": pl.String()}, ignore_errors=True)
+    except PolarsError:
         return False
     return True
 
 
-def _times(numbers: pl.Series, texts: pl.Series) -> pl.Series:
-    """Return seconds since 1970, taking ISO 8601 where there is no number."""
+def _times(texts: pl.Series) -> pl.Series:
+    """Return seconds since 1970 of numbers and of ISO 8601."""
+    numbers = texts.cast(pl.Float64, strict=False)
     parsed = texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
     plain = texts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).dt.replace_time_zone("UTC")
     seconds = pl.select(pl.coalesce(parsed, plain).dt.epoch("us") / 1e6).to_series()
     return pl.select(pl.coalesce(numbers, seconds).alias("ts")).to_series()
 
 
-def _connections_only(
-    lines: Lines, frame: pl.DataFrame, text: pl.DataFrame | None, skipped: dict[str, int]
-) -> tuple[Lines, pl.DataFrame, pl.DataFrame | None]:
-    stream = frame.select(pl.coalesce(STREAM_KEYS)).to_series()
-    other = (stream != "conn").fill_null(value=False)
-    if not other.any():
-        return lines, frame, text
-    for name, count in stream.filter(other).value_counts().iter_rows():
-        reason = f"other_stream:{printable(name, 40)}"
-        skipped[reason] = skipped.get(reason, 0) + count
-    kept = lines.edit(dict.fromkeys(other.arg_true().to_list()))
-    return kept, frame.filter(~other), None if text is None else text.filter(~other)
-
-
-def _failed(frame: pl.DataFrame, text: pl.DataFrame) -> dict[Rule, pl.Series]:
-    failed = {}
-    for key, column in _KEYS.items():
-        if column is None or column.dtype == pl.String():
-            continue
-        series = frame[key].is_null() & text[key].is_not_null()
-        if series.any():
-            failed[Rule(column.name, column.reason, column.expected, pl.lit(value=False))] = series
+def _failed(frame: pl.DataFrame, text: pl.DataFrame, keys: Mapping[str, list[str]]) -> dict[Rule, pl.Series]:
+    failed: dict[Rule, pl.Series] = {}
+    if frame is text:
+        return failed
+    for column in COLUMNS.values():
+        for key in keys.get(column.name, ()):
+            series = frame[key].is_null() & text[key].is_not_null()
+            if series.any():
+                failed[Rule(column.name, column.reason, column.expected, pl.lit(value=False))] = series
     return failed
 
 
-def _canonical(frame: pl.DataFrame) -> pl.DataFrame:
-    spellings: dict[str, list[str]] = {}
-    for key, column in _KEYS.items():
-        if column is not None:
-            spellings.setdefault(column.name, []).append(key)
-    return frame.select(pl.coalesce(keys).alias(name) for name, keys in spellings.items())
+def _canonical(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> pl.DataFrame:
+    frame = frame.select(
+        pl.col(names[0]).alias(column) if len(names) == 1 else pl.coalesce(names).alias(column)
+        for column, names in keys.items()
+    )
+    texts = [
+        name for name in ("label_word", "label_detail") if name in keys and frame[name].null_count() < frame.height
+    ]
+    return frame.with_columns(pl.when(~pl.col(name).is_in(_UNSET)).then(pl.col(name)).alias(name) for name in texts)

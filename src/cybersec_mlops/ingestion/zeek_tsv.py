@@ -112,18 +112,28 @@ def split_comments(lines: Lines, header: Header) -> Iterator[tuple[Header, Lines
 
     The last one given may have no lines: it carries the header to the next block.
     """
-    codes, starts = lines.codes, lines.starts
-    candidates = np.flatnonzero(np.isin(codes[starts], np.frombuffer(b"#\t ", np.uint8))) if lines.height else starts
+    first = lines.codes[lines.starts] if lines.height else lines.codes
+    candidates = np.flatnonzero((first == ord("#")) | (first == ord("\t")) | (first == ord(" ")))
     comments = [index for index in candidates.tolist() if is_comment(lines.raw(index))]
-    rows = lines.edit(dict.fromkeys(comments))
-    done = 0
-    for dropped, index in enumerate(comments):
+    start, dropped = 0, list[int]()
+    for index in comments:
         changed = read_comment(lines.raw(index), header)
-        if changed != header and done < index - dropped:
-            yield header, rows.part(done, index - dropped)
-            done = index - dropped
-        header = changed
-    yield header, rows.part(done, rows.height)
+        dropped.append(index)
+        if changed != header:
+            yield header, _without(lines, start, index, dropped)
+            header, start, dropped = changed, index + 1, []
+    yield header, _without(lines, start, lines.height, dropped)
+
+
+def _without(lines: Lines, start: int, stop: int, dropped: list[int]) -> Lines:
+    """Return the lines from `start` to `stop` except those `dropped`, without a copy where they are at the ends."""
+    gone = set(dropped)
+    while start < stop and start in gone:
+        start += 1
+    while start < stop and stop - 1 in gone:
+        stop -= 1
+    inside = {index - start: None for index in dropped if start <= index < stop}
+    return lines.part(start, stop).edit(inside)
 
 
 def read_rows(lines: Lines, header: Header, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
@@ -146,7 +156,7 @@ def read_rows(lines: Lines, header: Header, rejected: Rejected, skipped: dict[st
     frame = screen(
         frame,
         cells.lines,
-        zeek_columns.rules(frame.columns),
+        zeek_columns.rules(frame.schema),
         rejected,
         failed=cells.failed,
         value=layout.cell,

@@ -27,10 +27,12 @@ class Performed:
     """What a person wants to know beside the document: where the report is, whether the data is synthetic."""
 
 
-class _WithoutTraceback(logging.Filter):
-    """Keep the sentence of an expected error in Prefect's log and drop its traceback."""
+class _Tidy(logging.Filter):
+    """Keep the sentence of an expected error in Prefect's log and drop its traceback and its advice on threads."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if "running in a worker thread" in str(record.msg):
+            return False  # of every task with a timeout; that it cannot interrupt is in docs/operations.md
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, CybersecMlopsError) and not os.environ.get("CYBERSEC_MLOPS_DEBUG"):
             record.msg = "%s (%s)" if error.hint else "%s"
@@ -47,7 +49,7 @@ def prefect_server(*, verbose: bool) -> Iterator[None]:
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO" if verbose else "CRITICAL")
     for name in _PREFECT_LOGGERS:
-        logging.getLogger(name).addFilter(_WithoutTraceback())
+        logging.getLogger(name).addFilter(_Tidy())
     if os.environ.get("PREFECT_API_URL"):
         yield
         return

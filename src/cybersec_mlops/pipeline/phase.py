@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from cybersec_mlops.errors import CybersecMlopsError
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
+
+PROGRESS = logging.getLogger("cybersec_mlops.progress")
+"""A line for every phase, for the person who waits; the details are in Prefect's log."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Phase:
     inputs: tuple[Reference, ...]
     parameters: dict[str, Any]
     flow_run_id: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: ``transformation`` or ``transformation of the test set``."""
+        return f"{self.name} of the test set" if self.parameters.get("role") == "test" else self.name
 
     @property
     def key(self) -> str:
@@ -84,6 +93,7 @@ def run_phase(platform: Platform, phase: Phase, work: Callable[[], Outcome]) -> 
     recorder = _Recorder(platform, phase)
     if known is not None:
         recorder.write("reused", known)
+        PROGRESS.info("%s: nothing to do, the result is there and verifies", phase.title)
         return known
     return _recorded(recorder, work)
 
@@ -101,6 +111,7 @@ def _recorded(recorder: _Recorder, work: Callable[[], Outcome]) -> Outcome:
         outcome = work()
         status = "rejected" if outcome.refused else "reused" if outcome.reused else "completed"
         recorder.write(status, outcome)
+        recorder.tell(outcome)
     return outcome
 
 
@@ -134,6 +145,7 @@ class _Recorder:
 
     def __init__(self, platform: Platform, phase: Phase) -> None:
         self._audit = platform.audit
+        self._title = phase.title
         self._event = PhaseEvent(
             run_id=phase.run_id,
             phase=phase.name,
@@ -161,8 +173,19 @@ class _Recorder:
             event = replace(event, outputs=outcome.outputs, rows=outcome.rows, metrics=outcome.metrics)
         self._audit.append(event)
 
+    def tell(self, outcome: Outcome) -> None:
+        """Say that it is done, for the person who waits."""
+        if self._event.phase == "run":
+            return  # the summary tells
+        seconds = (datetime.now(UTC) - self._event.started_at).total_seconds()
+        rows = "" if outcome.rows is None else f", {outcome.rows:,} rows"
+        how = "nothing new" if outcome.reused else "done"
+        PROGRESS.info("%s: %s%s (%.1f s)", self._title, how, rows, seconds)
+
     @contextmanager
     def recording(self) -> Iterator[None]:
+        if self._event.phase != "run":
+            PROGRESS.info("%s ...", self._title)
         self.write("started")
         try:
             yield

@@ -109,7 +109,9 @@ def _combine(field: str, found: list[Any]) -> Any:
 def places_of(events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return what a person wants to know of a run beside its document."""
     synthetic = any(event.outputs.get("synthetic") for event in events if event.phase == "transformation")
-    reasons: list[str] = next((event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), [])
+    reasons: list[str] = next(
+        (event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), []
+    )
     return {"synthetic": synthetic, "reasons": reasons}
 
 

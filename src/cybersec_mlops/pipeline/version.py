@@ -35,6 +35,6 @@ def code_version() -> str:
 
 
 def code_facts(settings: Settings) -> dict[str, str]:
-    """Return what the report says of the code: version, commit and image where the environment names them, libraries."""
+    """Return what the report says of the code: version, libraries, commit and image where the environment says."""
     named = {"version": code_version(), "commit": settings.git_commit, "image": settings.image_digest}
     return {name: value for name, value in named.items() if value} | {name: version(name) for name in RESULT_SHAPING}

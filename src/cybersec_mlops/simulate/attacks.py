@@ -141,13 +141,13 @@ def _dns_tunnel(rng: np.random.Generator, network: Network, rows: int) -> Intent
     """Data in the names of look-ups, through the resolvers; idle polling is slow, transfers are not."""
     source = int(_pick(rng, network.role("workstation")))
     resp = _pick(rng, network.role("resolver"), rows)
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         resp = np.full(rows, _pick(rng, network.role("site")))
     busy = rng.random(rows) < rng.uniform(0.35, 0.9)
-    gaps = np.where(busy, 0.12, float(10 ** rng.uniform(-0.2, 0.7))) * np.exp(0.7 * rng.standard_normal(rows))
-    shape = np.where(rng.random(rows) < 0.88, _of("dns_long")[0], _of("dns")[0])
+    gaps = np.where(busy, 0.12, float(10 ** rng.uniform(-0.4, 0.5))) * np.exp(0.7 * rng.standard_normal(rows))
+    shape = np.where(rng.random(rows) < 0.95, _of("dns_long")[0], _of("dns")[0])
     intent = Intent(np.cumsum(gaps) - gaps[0], np.full(rows, source), resp, shape)
-    intent.orig_scale = np.where(busy, rng.uniform(1.3, 2.0), rng.uniform(0.8, 1.2))
+    intent.orig_scale = np.where(busy, rng.uniform(1.5, 2.2), rng.uniform(1.0, 1.4))
     intent.resp_scale = np.full(rows, rng.uniform(0.7, 1.6))
     return intent
 
@@ -171,9 +171,9 @@ def _lateral_movement(rng: np.random.Generator, network: Network, rows: int) -> 
     pool = np.concatenate([network.role("workstation"), network.role("server"), network.role("file_server")])
     resp = _pick(rng, _pick(rng, pool, max(2, rows // 2)), rows)
     names = _of("smb_denied", "smb", "smb_copy", "rpc", "probe_absent", "probe_closed")
-    choice = np.searchsorted(np.cumsum([0.24, 0.08, 0.10, 0.06, 0.32]), rng.random(rows))
+    choice = np.searchsorted(np.cumsum([0.22, 0.05, 0.09, 0.04, 0.40]), rng.random(rows))
     absent = _pick(rng, network.role("absent"), rows)
-    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.0, 0.3)), 1.0)
+    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.2, 0.0)), 1.0)
     port = np.where(choice >= 4, 445, -1)
     return Intent(ts, np.full(rows, source), np.where(choice == 4, absent, resp), names[choice], port=port)
 
@@ -182,9 +182,9 @@ def _slowloris(rng: np.random.Generator, network: Network, rows: int) -> Intent:
     """Requests that never end, kept open by a trickle, from one or a few addresses."""
     senders = _pick(rng, network.role("stranger"), int(rng.integers(1, 5)))
     resp = int(_pick(rng, network.role("web")))
-    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.3, 0.3)), 1.0)
+    ts = _elapsed(rng, rows, float(10 ** rng.uniform(-1.5, 0.0)), 1.0)
     intent = Intent(ts, _pick(rng, senders, rows), np.full(rows, resp), np.full(rows, _of("visit_slow")[0]))
-    intent.mix = np.where(rng.random(rows) < 0.75, MIX_INDEX["stalled"], -1)
+    intent.mix = np.where(rng.random(rows) < 0.85, MIX_INDEX["stalled"], -1)
     intent.orig_scale, intent.resp_scale = np.full(rows, rng.uniform(0.5, 1.2)), np.full(rows, rng.uniform(0.05, 0.5))
     intent.hold_scale = np.full(rows, 10 ** rng.uniform(0.5, 1.3))
     return intent

@@ -1,4 +1,4 @@
-"""Connections as rows of CICFlowMeter's table, in the columns of the corrected CIC-IDS2017 (Liu, Engelen et al., CNS 2022).
+"""Connections as rows of CICFlowMeter's table, in the columns of the corrected CIC-IDS2017 (Liu et al., CNS 2022).
 
 A conn.log knows no single packets, so the statistics of packet lengths and gaps are made up to be consistent with the
 counts, bytes and duration: minimum <= mean <= maximum, totals add up, a rate is a count over a time. They are for load
@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-CIC_COLUMNS: Final = (
+_HEADER: Final = (
     "id,Flow ID,Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Flow Duration,Total Fwd Packet,Total Bwd packets,"
     "Total Length of Fwd Packet,Total Length of Bwd Packet,Fwd Packet Length Max,Fwd Packet Length Min,"
     "Fwd Packet Length Mean,Fwd Packet Length Std,Bwd Packet Length Max,Bwd Packet Length Min,Bwd Packet Length Mean,"
@@ -27,7 +27,8 @@ CIC_COLUMNS: Final = (
     "Subflow Bwd Packets,Subflow Bwd Bytes,FWD Init Win Bytes,Bwd Init Win Bytes,Fwd Act Data Pkts,Fwd Seg Size Min,"
     "Active Mean,Active Std,Active Max,Active Min,Idle Mean,Idle Std,Idle Max,Idle Min,ICMP Code,ICMP Type,"
     "Total TCP Flow Time,Label,Attempted Category"
-).split(",")
+)
+CIC_COLUMNS: Final = tuple(_HEADER.split(","))
 """The header, in its order."""
 
 _NUMBERS: Final = {"tcp": 6, "udp": 17, "icmp": 1}
@@ -71,42 +72,37 @@ def _identity(labelled: bool) -> Iterator[pl.Expr]:
 
 def _basics() -> Iterator[pl.Expr]:
     """Counts and times as CICFlowMeter has them: it knows no unset, and headers without IP's."""
-    tcp = pl.col("proto") == "tcp"
-    ip_header = pl.when(pl.col("orig_h").str.contains(":", literal=True)).then(40).otherwise(20)
-    history = pl.col("history").fill_null("")
+    tcp, history = pl.col("proto") == "tcp", pl.col("history").fill_null("")
+    packets = pl.col("orig_pkts") + pl.col("resp_pkts")
+    acks = (packets - history.str.contains("S", literal=True)).clip(0)
     yield (pl.col("duration_s").fill_null(0.0) * 1e6).round().cast(pl.Int64).alias("Flow Duration")
-    for side, own, name in (("Fwd", "orig", "Total Fwd Packet"), ("Bwd", "resp", "Total Bwd packets")):
-        packets = pl.col(f"{own}_pkts")
-        headers = pl.when(tcp).then(20).otherwise(8)
-        payload = pl.col(f"{own}_ip_bytes") - packets * (ip_header + 8)
-        unknown = pl.when(tcp).then(0).otherwise(payload.clip(0))
-        total = pl.coalesce(pl.col(f"{own}_bytes"), unknown) * (packets > 0)
-        yield packets.alias(name)
-        yield total.alias(f"Total Length of {side} Packet")
-        yield (packets * headers).alias(f"{side} Header Length")
-        segments = (total / 1448).ceil().cast(pl.Int64)
-        yield pl.when(tcp).then(segments).otherwise(0).alias(f"{side} PSH Flags")
-        yield segments.alias(f"{side} Act Data Pkts")
-        yield history.str.count_matches("R" if own == "orig" else "r").alias(f"{side} RST Flags")
-        window = pl.when(pl.col(f"{own}_p") > 49151).then(64240).otherwise(65535) if own == "orig" else pl.lit(65160)
-        opens = history.str.contains("S" if own == "orig" else "h", literal=True)
-        yield (
-            pl.when(tcp & opens)
-            .then(window)
-            .otherwise(0)
-            .alias("FWD Init Win Bytes" if own == "orig" else "Bwd Init Win Bytes")
-        )
     yield history.str.count_matches("[Ff]").alias("FIN Flag Count")
     yield history.str.count_matches("[Sh]").alias("SYN Flag Count")
     yield history.str.count_matches("[Rr]").alias("RST Flag Count")
-    packets = pl.col("orig_pkts") + pl.col("resp_pkts")
-    yield (
-        pl.when(tcp)
-        .then((packets - history.str.contains("S", literal=True)).clip(0))
-        .otherwise(0)
-        .alias("ACK Flag Count")
-    )
+    yield pl.when(tcp).then(acks).otherwise(0).alias("ACK Flag Count")
     yield pl.when(tcp).then(20).otherwise(8).alias("Fwd Seg Size Min")
+    window = pl.when(pl.col("orig_p") > 49151).then(64240).otherwise(65535)
+    for name, opens, size in (("FWD", "S", window), ("Bwd", "h", pl.lit(65160))):
+        opened = tcp & history.str.contains(opens, literal=True)
+        yield pl.when(opened).then(size).otherwise(0).alias(f"{name} Init Win Bytes")
+    yield from _one_way("Fwd", "orig", "Total Fwd Packet", history.str.count_matches("R"))
+    yield from _one_way("Bwd", "resp", "Total Bwd packets", history.str.count_matches("r"))
+
+
+def _one_way(side: str, own: str, packets_name: str, resets: pl.Expr) -> Iterator[pl.Expr]:
+    """What one side sent; payload that Zeek left unset follows from the IP bytes."""
+    tcp, packets = pl.col("proto") == "tcp", pl.col(f"{own}_pkts")
+    ip_header = pl.when(pl.col("orig_h").str.contains(":", literal=True)).then(40).otherwise(20)
+    payload = (pl.col(f"{own}_ip_bytes") - packets * (ip_header + 8)).clip(0)
+    total = pl.coalesce(pl.col(f"{own}_bytes"), pl.when(tcp).then(0).otherwise(payload))
+    segments = -(-total // 1448)
+    yield packets.alias(packets_name)
+    yield total.alias(f"Total Length of {side} Packet")
+    yield (packets * pl.when(tcp).then(20).otherwise(8)).alias(f"{side} Header Length")
+    yield pl.when(tcp).then(segments).otherwise(0).alias(f"{side} PSH Flags")
+    yield resets.alias(f"{side} RST Flags")
+    if side == "Fwd":
+        yield segments.alias("Fwd Act Data Pkts")
 
 
 def _names(side: str) -> tuple[pl.Expr, pl.Expr]:

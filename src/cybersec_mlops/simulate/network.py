@@ -1,7 +1,7 @@
 """The simulated organisation: its hosts, the Internet around it, and what each host's packets look like.
 
 Addresses come from ranges that belong to nobody, so that no simulated log ever accuses a real one: RFC 1918 inside,
-203.0.113.0/24 (RFC 5737) for the public edge, 198.18.0.0/15 (RFC 2544) for the Internet, 2001:db8::/32 (RFC 3849) for IPv6.
+203.0.113.0/24 (RFC 5737) for the public edge, 198.18.0.0/15 (RFC 2544) for the Internet, 2001:db8::/32 (RFC 3849).
 Nothing in here knows of traffic.
 """
 
@@ -75,7 +75,7 @@ def build_network(rng: np.random.Generator, workstations: int) -> Network:
     builder.local("workstation", [f"10.20.{i // 250}.{i % 250 + 2}" for i in range(n)], windows=0.78)
     builder.local("workstation6", [f"2001:db8:20::{i + 0x100:x}" for i in range(n)], windows=0.78)
     builder.local("link_local", [f"fe80::{i + 0x5054:x}:ff:fe{i % 251:02x}:{i + 7:x}" for i in range(n)], windows=0.7)
-    builder.local("server", [f"10.10.{i // 250}.{i % 250 + 20}" for i in range(servers)], windows=0.35)
+    builder.local("server", [f"10.10.{1 + i // 250}.{i % 250 + 2}" for i in range(servers)], windows=0.35)
     builder.local("resolver", ["10.10.0.2", "10.10.0.3"], windows=0.5)
     builder.local("domain_controller", ["10.10.0.4", "10.10.0.5"], windows=1.0)
     builder.local("file_server", [f"10.10.0.{6 + i}" for i in range(4)], windows=0.6)
@@ -84,7 +84,7 @@ def build_network(rng: np.random.Generator, workstations: int) -> Network:
     builder.local("backup", ["10.10.0.12"], windows=0.0)
     builder.local("mail", ["10.10.0.13"], windows=0.0)
     builder.local("bastion", ["10.10.0.14", "10.10.0.15"], windows=0.0)
-    builder.local("printer", [f"10.30.0.{i + 10}" for i in range(max(2, n // 25))], windows=0.0, ports=_EMBEDDED)
+    builder.local("printer", [f"10.30.{i // 240}.{i % 240 + 10}" for i in range(max(2, n // 25))], windows=0.0, ports=_EMBEDDED)
     builder.local("camera", [f"10.40.{i // 250}.{i % 250 + 2}" for i in range(max(4, n // 10))], 0.0, _EMBEDDED)
     builder.local("device", [f"10.41.{i // 250}.{i % 250 + 2}" for i in range(max(6, n // 4))], 0.0, _EMBEDDED)
     builder.local("absent", [f"10.{20 + i % 3 * 10}.{200 + i // 250}.{i % 250 + 2}" for i in range(750)], windows=0.0)

@@ -2,13 +2,12 @@
 
 A shape says ports, service, payload sizes, turns, and how the connection holds and ends. Attacks reuse the shapes of
 benign traffic with another tempo, target and size, so that no value belongs to attacks alone. Sizes are log-normal: the
-tails are heavy. Medians were set beside the real logs of zeek-rita (proxy_rolling), zeek-small and zeek-labeled-strato.
-Who talks to whom, and when, is not said here.
+tails are heavy. Who talks to whom, and when, is not said here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 TCP: Final = 0
@@ -144,31 +143,10 @@ class Shape:
     """Fixed originator port where the protocol has one; 0 is an ephemeral port."""
     packet: int = 1200
     """Largest UDP payload."""
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 PROBED: Final = (
-    22,
-    23,
-    80,
-    443,
-    445,
-    3389,
-    8080,
-    21,
-    25,
-    135,
-    139,
-    1433,
-    3306,
-    5900,
-    8443,
-    5432,
-    6379,
-    9200,
-    2323,
-    5555,
-    81,
+    *(22, 23, 80, 443, 445, 3389, 8080, 21, 25, 135, 139, 1433, 3306, 5900, 8443, 5432, 6379, 9200, 2323, 5555, 81),
 )
 """Ports that scanners of every kind ask for, benign and not."""
 

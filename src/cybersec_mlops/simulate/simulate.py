@@ -1,7 +1,8 @@
 """The command: a period of labelled synthetic traffic as log files in a folder.
 
-The same arguments give the same bytes. Files are written beside their final name and renamed at the end, so that a folder
-never holds half a simulation. Nothing that this module did not write is ever replaced.
+The same arguments give the same bytes, with one version of numpy and Polars. Files are written beside their final name
+and renamed at the end, so that a folder never holds half a simulation. Nothing that this module did not write is ever
+replaced.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def simulate(
     """
     if format not in FORMATS:
         raise ConfigError(f"format is {format!r}, expected one of {', '.join(FORMATS)}", hint="choose one of these")
-    plan = Plan(connections, hours, start, seed, attack_fraction)
+    plan, folder = Plan(connections, hours, start, seed, attack_fraction), Path(folder)
     parts = _lay_out(folder, plan, FORMATS[format], rotate=rotate, suffix=".gz" if compress else "")
     _check_folder(folder, {part.path for part in parts})
     origin = f"cybersec-mlops simulate\tdataset={DATASET}\tseed={seed}\tconnections={connections}\thours={hours:g}"
@@ -144,10 +145,10 @@ def _check_folder(folder: Path, ours: set[Path]) -> None:
             raise ConfigError(
                 f"{path} exists and was not written by simulate", hint="name another folder; nothing is overwritten"
             )
-    for path in sorted(folder.rglob("*")) if folder.exists() else []:
-        if path not in ours and not path.name.startswith(".") and path.is_file() and _is_ours(path):
+    for path in sorted({*folder.glob("conn*"), *folder.glob("*/conn*")} - ours):
+        if path.is_file() and _is_ours(path):
             raise ConfigError(
-                f"{path} is of another simulation, which would be mixed with this one",
+                f"{path} is of another simulation and would be mixed with this one",
                 hint="name another folder or remove it",
             )
 

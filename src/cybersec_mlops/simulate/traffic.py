@@ -1,27 +1,29 @@
 """A labelled day of an organisation's network traffic, in the words of the canonical connection.
 
-Synthetic, and meant to be believable rather than easy. Every activity and every attack campaign is a stream of its own,
-drawn in blocks whose randomness depends on the seed, the stream and the block alone. Slices merge the streams by time, so
-that memory stays bounded and the slice size changes nothing. Writing files is not done here.
+Synthetic, and meant to be believable rather than easy. Every activity and every attack campaign is a stream of its
+own, drawn in blocks whose randomness depends on the seed, the stream and the block alone. Slices merge the streams by
+time, so that memory stays bounded and the slice size changes nothing. Writing files is not done here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
 from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.simulate.activities import ACTIVITIES
 from cybersec_mlops.simulate.attacks import ATTACKS, Campaign, attack_intent, plan_campaigns
-from cybersec_mlops.simulate.benign import ACTIVITIES, BLOCK_ROWS, allocate, benign_intent
+from cybersec_mlops.simulate.benign import BLOCK_ROWS, allocate, benign_intent
 from cybersec_mlops.simulate.clock import Clock, build_clock
-from cybersec_mlops.simulate.network import Network, build_network, workstation_count
+from cybersec_mlops.simulate.network import Ints, Network, build_network, workstation_count
 from cybersec_mlops.simulate.wire import HISTORY_VALUES, PROTO_VALUES, SERVICE_VALUES, STATE_VALUES, observe
 
 DEFAULT_START: Final = datetime(2026, 3, 2, tzinfo=UTC)
@@ -52,16 +54,13 @@ class Plan:
         _check_range("hours", self.hours, 0.01, MOST_HOURS)
         _check_range("seed", self.seed, 0, 2**63 - 1, whole=True)
         _check_range("attack_fraction", self.attack_fraction, 0.0, MOST_ATTACKS)
-        if not isinstance(self.start, datetime) or self.start.tzinfo is None:
+        if self.start.tzinfo is None:
             raise ConfigError(
-                f"start is {self.start!r}, expected a date and time with a zone",
-                hint="for example 2026-03-02T00:00:00Z",
+                f"start is {self.start.isoformat()}, expected a time with a zone", hint="say 2026-03-02T00:00:00Z"
             )
-        object.__setattr__(self, "start", self.start.astimezone(UTC))
         if not 1971 <= self.start.year <= 2200:
-            raise ConfigError(
-                f"start is in the year {self.start.year}, expected 1971 to 2200", hint="choose another start"
-            )
+            raise ConfigError(f"start is in {self.start.year}, expected a year from 1971 to 2200", hint="correct start")
+        object.__setattr__(self, "start", self.start.astimezone(UTC))
 
     @property
     def attacks(self) -> int:
@@ -69,9 +68,9 @@ class Plan:
         return round(self.connections * self.attack_fraction)
 
 
-def _check_range(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or not low <= value <= high:
+def _check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:  # NaN is in no range
         kind = "a whole number" if whole else "a number"
         raise ConfigError(f"{name} is {value!r}, expected {kind} from {low:g} to {high:g}", hint=f"correct {name}")
 
@@ -102,11 +101,12 @@ def simulate_traffic(plan: Plan, *, slice_rows: int = SLICE_ROWS) -> Iterator[pl
     network = build_network(_generator(plan, 0), workstation_count(plan.connections, plan.hours))
     streams = _benign_streams(plan, clock, network) + _attack_streams(plan, clock, network)
     naming = _Naming(plan, network)
+    last_us = round(plan.hours * 3.6e9) - 1
     waiting: list[pl.DataFrame] = []
-    for until in _boundaries(plan, clock, slice_rows):
-        waiting.extend(block for stream in streams for block in stream.blocks(until))
-        rows = pl.concat(waiting)
-        due = pl.col("ts_us") < until * 1e6
+    for until_us in _boundaries(plan, clock, slice_rows):
+        waiting.extend(block for stream in streams for block in stream.blocks(until_us))
+        rows = pl.concat(waiting).with_columns(pl.col("ts_us").clip(0, last_us))
+        due = pl.col("ts_us") < until_us
         ready = rows.filter(due).sort("ts_us", "row")
         waiting = [rows.filter(~due)]
         if ready.height:
@@ -124,70 +124,64 @@ def _generator(plan: Plan, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=key)))
 
 
+@dataclass(slots=True)
 class _Stream:
-    """Blocks of rows, each with the earliest time that it can hold."""
+    """Rows that are drawn block by block."""
 
-    def __init__(self, first_row: int) -> None:
-        self.first_row = first_row
-        self.next = 0
+    earliest_us: Ints
+    """Per block: no row of it, and of none after it, is before this."""
+    draw: Callable[[int], pl.DataFrame]
+    drawn: int = 0
 
-    def blocks(self, until: float) -> Iterator[pl.DataFrame]:
-        """Give the blocks that can hold rows before `until` and were not given yet."""
-        while self.next < self.count() and self.earliest(self.next) < until:
-            yield self.draw(self.next)
-            self.next += 1
-
-    def count(self) -> int:
-        raise NotImplementedError
-
-    def earliest(self, block: int) -> float:
-        raise NotImplementedError
-
-    def draw(self, block: int) -> pl.DataFrame:
-        raise NotImplementedError
+    def blocks(self, until_us: float) -> Iterator[pl.DataFrame]:
+        """Give the blocks that can hold rows before a time and were not given yet."""
+        while self.drawn < len(self.earliest_us) and self.earliest_us[self.drawn] < until_us:
+            yield self.draw(self.drawn)
+            self.drawn += 1
 
 
-class _BenignStream(_Stream):
-    """One activity."""
+def _benign_streams(plan: Plan, clock: Clock, network: Network) -> list[_Stream]:
+    """One stream per activity."""
+    split = allocate(plan.connections - plan.attacks, np.array([activity.weight for activity in ACTIVITIES]))
+    before = np.cumsum(split) - split
+    return [
+        _benign_stream(plan, clock, network, index, rows, first)
+        for index, (rows, first) in enumerate(zip(split.tolist(), before.tolist(), strict=True))
+        if rows
+    ]
 
-    def __init__(self, plan: Plan, clock: Clock, network: Network, index: int, rows: int, first_row: int) -> None:
-        super().__init__(first_row)
-        self.plan, self.clock, self.network, self.index, self.rows = plan, clock, network, index, rows
-        self.activity = ACTIVITIES[index]
 
-    def count(self) -> int:
-        return -(-self.rows // BLOCK_ROWS)
+def _benign_stream(plan: Plan, clock: Clock, network: Network, index: int, rows: int, before: int) -> _Stream:
+    activity = ACTIVITIES[index]
 
-    def earliest(self, block: int) -> float:
-        quantile = np.array([max(0.0, (block * BLOCK_ROWS - 1) / self.rows)])
-        return float(self.clock.at(self.activity.clock, quantile)[0])
-
-    def draw(self, block: int) -> pl.DataFrame:
-        rng = _generator(self.plan, 1, self.index, block)
+    def draw(block: int) -> pl.DataFrame:
+        rng = _generator(plan, 1, index, block)
         first = block * BLOCK_ROWS
-        rows = min(BLOCK_ROWS, self.rows - first)
-        intent = benign_intent(rng, self.network, self.clock, self.activity, self.rows, first, rows)
-        return _mark(observe(rng, self.network, intent), self.first_row + first, -1)
+        intent = benign_intent(rng, network, clock, activity, rows, first, min(BLOCK_ROWS, rows - first))
+        return _mark(observe(rng, network, intent), before + first, -1)
+
+    firsts = np.arange(0, rows, BLOCK_ROWS)
+    earliest = clock.at(activity.clock, np.maximum(firsts - 1, 0) / rows)
+    return _Stream(np.floor(earliest * 1e6).astype(np.int64), draw)
 
 
-class _AttackStream(_Stream):
-    """One campaign, in one block."""
+def _attack_streams(plan: Plan, clock: Clock, network: Network) -> list[_Stream]:
+    """One stream of one block per campaign."""
+    streams, before = [], plan.connections - plan.attacks
+    for index, campaign in enumerate(plan_campaigns(_generator(plan, 3), clock, plan.attacks)):
+        streams.append(_attack_stream(plan, network, index, campaign, before))
+        before += campaign.rows
+    return streams
 
-    def __init__(self, plan: Plan, network: Network, index: int, campaign: Campaign, first_row: int) -> None:
-        super().__init__(first_row)
-        self.plan, self.network, self.index, self.campaign = plan, network, index, campaign
-        self.code = [attack.kind for attack in ATTACKS].index(campaign.kind)
 
-    def count(self) -> int:
-        return 1
+def _attack_stream(plan: Plan, network: Network, index: int, campaign: Campaign, before: int) -> _Stream:
+    code = [attack.kind for attack in ATTACKS].index(campaign.kind)
 
-    def earliest(self, block: int) -> float:
-        return self.campaign.start
+    def draw(_: int) -> pl.DataFrame:
+        rng = _generator(plan, 2, index)
+        return _mark(observe(rng, network, attack_intent(rng, network, campaign)), before, code)
 
-    def draw(self, block: int) -> pl.DataFrame:
-        rng = _generator(self.plan, 2, self.index)
-        intent = attack_intent(rng, self.network, self.campaign)
-        return _mark(observe(rng, self.network, intent), self.first_row, self.code)
+    return _Stream(np.array([int(campaign.start * 1e6)]), draw)
 
 
 def _mark(rows: pl.DataFrame, first: int, attack: int) -> pl.DataFrame:
@@ -196,31 +190,12 @@ def _mark(rows: pl.DataFrame, first: int, attack: int) -> pl.DataFrame:
     return rows.hstack([pl.Series("row", numbers), pl.Series("attack", np.full(rows.height, attack, dtype=np.int8))])
 
 
-def _benign_streams(plan: Plan, clock: Clock, network: Network) -> list[_Stream]:
-    rows = allocate(plan.connections - plan.attacks, np.array([activity.weight for activity in ACTIVITIES]))
-    firsts = np.concatenate([[0], np.cumsum(rows)[:-1]])
-    return [
-        _BenignStream(plan, clock, network, index, int(count), int(firsts[index]))
-        for index, count in enumerate(rows)
-        if count
-    ]
-
-
-def _attack_streams(plan: Plan, clock: Clock, network: Network) -> list[_Stream]:
-    streams: list[_Stream] = []
-    first = plan.connections - plan.attacks
-    for index, campaign in enumerate(plan_campaigns(_generator(plan, 3), clock, plan.attacks)):
-        streams.append(_AttackStream(plan, network, index, campaign, first))
-        first += campaign.rows
-    return streams
-
-
 def _boundaries(plan: Plan, clock: Clock, slice_rows: int) -> list[float]:
-    """Times that cut the period into slices of about equal rows; the last lets everything through."""
+    """Microseconds that cut the period into slices of about equal rows; the last lets everything through."""
     slices = max(1, -(-plan.connections // slice_rows))
     mixed = 0.7 * clock.share["office"] + 0.3 * clock.share["flat"]
     inner = np.interp(np.arange(1, slices) / slices, mixed, clock.grid)
-    return [*inner.tolist(), math.inf]
+    return [*np.floor(inner * 1e6).tolist(), math.inf]
 
 
 class _Naming:
@@ -262,7 +237,7 @@ class _Naming:
             self.attack.gather(column("attack").replace(-1, None).cast(pl.UInt32)).alias("attack"),
         )
 
-    def _uid(self, row: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pl.Series:
+    def _uid(self, row: Ints) -> pl.Series:
         """Zeek's kind of id: C and seventeen letters and digits, drawn from the seed and the row's number."""
         offset = np.uint64(self.plan.seed * 0x9E3779B97F4A7C15 % 2**64)
         first = _scramble(row.astype(np.uint64) * np.uint64(2) + offset)
@@ -270,11 +245,10 @@ class _Naming:
         base = np.uint64(len(self.three))
         digits = [(number >> np.uint64(shift)) % base for number in (first, second) for shift in (0, 20, 40)]
         parts = [self.three.gather(pl.Series(digit)) for digit in digits]
-        joined = pl.select(pl.concat_str([pl.lit("C"), *parts[:5], parts[5].str.slice(0, 2)])).to_series()
-        return joined
+        return pl.select(pl.concat_str([pl.lit("C"), *parts[:5], parts[5].str.slice(0, 2)])).to_series()
 
 
-def _scramble(number: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+def _scramble(number: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Mix 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

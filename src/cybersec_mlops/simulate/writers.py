@@ -2,8 +2,8 @@ r"""Slices of simulated traffic as the bytes of a log: Zeek TSV, Zeek JSON, or C
 
 Every file says that it is synthetic: in a comment line where the format has comments (``#synthetic``), in a key of each
 record in JSON (``_synthetic``, underscored like Zeek's own ``_path``), in the row id of a CSV (``SYNTHETIC-1``).
-A label is Zeek's two columns of labelled logs, ``label`` (Benign, Malicious) and ``detailedlabel`` (the kind of attack),
-as netflowlabeler writes them. Which file gets which rows is not decided here.
+A label is two columns in Zeek's logs, ``label`` (Benign, Malicious) and ``detailedlabel`` (the kind of attack), as
+netflowlabeler writes them (https://github.com/stratosphereips/netflowlabeler). Which rows go where is not decided here.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ _HEAD_BYTES: Final = 8192
 def is_synthetic_head(head: bytes) -> bool:
     r"""Say whether a file was written by the simulator, from its first (decompressed) bytes.
 
-    >>> is_synthetic_head(b"#separator \\x09\n#synthetic\tcybersec-mlops simulate\n"), is_synthetic_head(b"#fields\tts\n")
-    (True, False)
+    >>> is_synthetic_head(b"#separator \\x09\n#synthetic\tcybersec-mlops simulate\n")
+    True
+    >>> is_synthetic_head(b"#fields\tts\n")
+    False
     """
     start = head[:_HEAD_BYTES]
     first, _, rest = start.partition(b"\n")

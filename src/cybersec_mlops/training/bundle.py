@@ -100,7 +100,7 @@ def read_bundle(data: bytes, *, sha256: str | None = None) -> tuple[Detector, di
 
 def _manifest(detector: Detector) -> dict[str, Any]:
     encoder = detector.encoder
-    inputs = {name: "number" for name in encoder.numeric} | {name: "text" for name in encoder.categories}
+    inputs = dict.fromkeys(encoder.numeric, "number") | dict.fromkeys(encoder.categories, "text")
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

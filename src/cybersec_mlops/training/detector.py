@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cybersec_mlops.training.fusion import Surprise
 from cybersec_mlops.training.matrix import Encoder, Matrix, Usual
-from cybersec_mlops.training.novelty import Novelty
+from cybersec_mlops.training.novelty import Novelty, summed_columns
 from cybersec_mlops.training.supervised import contributions, load_booster, margins
 from cybersec_mlops.training.threshold import Calibration
 
@@ -162,9 +162,7 @@ class Detector:
 
 def shared_by_feature(shares: Floats, encoder: Encoder) -> Floats:
     """Sum matrix columns to features, shape (rows, columns) to (rows, features)."""
-    result = np.zeros((shares.shape[0], len(encoder.features)))
-    np.add.at(result, (slice(None), encoder.sources), shares)
-    return result
+    return summed_columns(shares, encoder.sources, len(encoder.features))
 
 
 def supervised_shares(detector: Detector, matrix: Matrix) -> Floats:
@@ -173,4 +171,5 @@ def supervised_shares(detector: Detector, matrix: Matrix) -> Floats:
         return np.zeros((matrix.shape[0], len(detector.encoder.features)))
     by_feature = shared_by_feature(contributions(detector.supervised.live, matrix), detector.encoder)
     positive = np.maximum(by_feature, 0.0)
-    return positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-12)
+    positive[positive.sum(axis=1) == 0] = 1.0  # nothing speaks for an attack: what surprise there is, is shared alike
+    return np.asarray(positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-12), dtype=np.float64)

@@ -12,6 +12,8 @@ from cybersec_mlops.training.detector import EXPLANATION_SCHEMA, Detector, share
 
 def explain(detector: Detector, frame: pl.DataFrame, rows: list[int], top: int) -> pl.DataFrame:
     """Explain rows of a frame (see `Detector.explain`)."""
+    if not rows:
+        return pl.DataFrame(schema=EXPLANATION_SCHEMA)
     chosen = frame[rows]
     matrix = detector.encoder.encode(chosen)
     _, supervised, _, novelty = detector.surprises(matrix)

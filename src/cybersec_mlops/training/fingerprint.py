@@ -69,9 +69,9 @@ def _codes(column: pl.Series) -> Codes:
         return codes
     text = column.cast(pl.String)
     values = text.unique().drop_nulls()
-    table = pl.DataFrame({"value": values, "code": [int(_text_code(value)) for value in values]}, schema_overrides={"code": pl.UInt64})
-    joined = pl.DataFrame({"value": text}).join(table, on="value", how="left", maintain_order="left")
-    return joined["code"].fill_null(int(_MISSING)).to_numpy().astype(np.uint64)
+    table = pl.Series([int(_text_code(value)) for value in values], dtype=pl.UInt64)
+    default = pl.Series([int(_MISSING)], dtype=pl.UInt64)
+    return text.replace_strict(values, table, default=default, return_dtype=pl.UInt64).to_numpy()
 
 
 def _text_code(text: str) -> np.uint64:

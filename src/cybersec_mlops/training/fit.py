@@ -89,6 +89,7 @@ def fit_detector(
         "features": list(encoder.features),
         "dropped_features": dropped,
         "calibration": detector.calibration.to_dict(),
+        "spec": spec.model_dump(mode="json", exclude={"threads"}),
         "seconds": round(time.perf_counter() - started, 3),
     }
     return FittedDetector(detector, report)
@@ -122,11 +123,11 @@ def check_trainable(train: pl.DataFrame, *, labelled: bool) -> None:
 
 def connections_per_day(train: pl.DataFrame) -> float | None:
     """Return the rows per day of their time span, None where rows have no time or all the same."""
-    times = train["ts"].drop_nulls() if "ts" in train.columns else pl.Series("ts", [], dtype=pl.Datetime("us", "UTC"))
-    if times.len() < 2:
+    if "ts" not in train.columns or train["ts"].len() == train["ts"].null_count():
         return None
-    seconds = (times.cast(pl.Datetime("us", "UTC")).dt.epoch("us").max() - times.dt.epoch("us").min()) / 1e6  # type: ignore[operator]
-    return float(times.len() / seconds * 86_400) if seconds > 0 else None
+    times = train["ts"].drop_nulls().dt.epoch("us").to_numpy()
+    days = float(times.max() - times.min()) / 86_400e6
+    return times.size / days if days > 0 else None
 
 
 def _fit_parts(
@@ -173,9 +174,7 @@ def _calibration(scores: Floats, train: pl.DataFrame, spec: TrainingSpec) -> Cal
 
 
 def _with_calibration(bare: Detector, calibration: Calibration) -> Detector:
-    return Detector(
-        bare.encoder, bare.usual, bare.supervised, bare.novelty, bare.novelty_surprise, calibration
-    )
+    return Detector(bare.encoder, bare.usual, bare.supervised, bare.novelty, bare.novelty_surprise, calibration)
 
 
 def _fit_supervised(train: pl.DataFrame, matrix: Matrix, spec: TrainingSpec, fitted: Mask, scale: Mask) -> Supervised:
@@ -206,7 +205,7 @@ def _in_canonical_order(train: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reasons(spec: TrainingSpec, shortcuts: Mapping[str, str]) -> dict[str, str]:
-    reasons = {name: "dropped by the training configuration" for name in spec.drop_features}
+    reasons = dict.fromkeys(spec.drop_features, "dropped by the training configuration")
     if spec.shortcuts == "drop":
         reasons.update({name: f"shortcut: {reason}" for name, reason in shortcuts.items()})
     return reasons

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-MAX_KNOTS: Final = 2048
+MAX_KNOTS: Final = 4096
+TOP_KNOTS: Final = 1024
 TAIL_SHARE: Final = 0.02
 """Share of the benign scores, from the top, whose mean excess sets the slope of the tail (10 scores at least)."""
 MIN_SLOPE_SHARE: Final = 0.02
@@ -76,7 +77,7 @@ def fit_surprise(benign: Floats) -> Surprise:
 
     At a benign score p is (1 + rows that score as high or higher) / (rows + 1), the conformal p-value (Vovk,
     Gammerman and Shafer 2005), between two of them interpolated from the higher one, so never too small; it falls on
-    exponentially from the highest. Of more than `MAX_KNOTS` distinct scores those are kept that leave no gap in -log p.
+    exponentially from the highest. Of more than `MAX_KNOTS` scores the highest are all kept.
 
     >>> curve = fit_surprise(np.arange(99.0))
     >>> np.exp(-curve(np.array([0.0, 89.0, 98.0]))).round(2).tolist()
@@ -92,11 +93,10 @@ def fit_surprise(benign: Floats) -> Surprise:
 
 
 def _thin(scores: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Keep the ends and, for MAX_KNOTS levels of -log p, even in p below and in -log p above, the knots nearest."""
-    half = MAX_KNOTS // 2
-    levels = np.concatenate([-np.log(np.linspace(1.0, np.exp(-values[-1]), half)), np.linspace(0.0, values[-1], half)])
-    kept = np.unique(np.clip(np.searchsorted(values, levels), 0, values.size - 1))
-    kept = np.union1d(kept, [0, values.size - 1])
+    """Keep every knot at the top, where alerts are decided, and below it knots that are even in -log p."""
+    top = scores.size - TOP_KNOTS
+    levels = np.linspace(0.0, values[top], MAX_KNOTS - TOP_KNOTS)
+    kept = np.union1d(np.searchsorted(values[:top], levels[:-1]), np.arange(top, scores.size))
     return scores[kept], values[kept]
 
 

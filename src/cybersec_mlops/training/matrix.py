@@ -232,4 +232,4 @@ def _most_frequent(column: pl.Series, limit: int) -> tuple[str, ...]:
 def _covering(column: pl.Series, share: float) -> tuple[str, ...]:
     counts = _counts(column)
     before = counts["rows"].cum_sum() - counts["rows"]
-    return tuple(counts.filter(before < share * counts["rows"].sum())[column.name].head(8).to_list())
+    return tuple(counts.filter(before < share * int(counts["rows"].sum()))[column.name].head(8).to_list())

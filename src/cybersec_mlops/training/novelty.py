@@ -48,9 +48,7 @@ class NoveltyModel:
         nearest, _ = nearest_prototype(places, self.prototypes)
         views = (self.autoencoder.errors(places), (places.astype(np.float64) - self.prototypes[nearest]) ** 2)
         shares = sum(view / np.maximum(view.sum(axis=1, keepdims=True), 1e-12) / 2 for view in views)
-        result = np.zeros((matrix.shape[0], self.quantiles.width))
-        np.add.at(result, (slice(None), self.quantiles.columns()), shares)
-        return result
+        return summed_columns(shares, self.quantiles.columns(), self.quantiles.width)
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,14 @@ def calibrate_novelty(model: NoveltyModel, held_out: Matrix) -> Novelty:
     """Make the two views comparable by benign rows that the model was not fitted on."""
     rebuilding, distance = model.views(held_out)
     return Novelty(model, fit_surprise(rebuilding), fit_surprise(distance))
+
+
+def summed_columns(values: Floats, groups: NDArray[np.int64], count: int) -> Floats:
+    """Sum the columns of each group, shape (rows, columns) to (rows, count)."""
+    result = np.zeros((count, values.shape[0]))
+    for group, column in zip(groups, values.T, strict=True):
+        result[group] += column
+    return np.ascontiguousarray(result.T)
 
 
 def part_of(arrays: Mapping[str, NDArray[np.generic]], part: str) -> Arrays:

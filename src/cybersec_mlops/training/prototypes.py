@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ EXACT_COLUMNS: Final = 256
 """Up to here the scalar products of places, multiples of 2^-16 below 1, are exact in float32."""
 
 NEARNESS_FLOOR: Final = 1e-4
+
+BLOCK: Final = 1024
+"""Rows whose distances to all prototypes are in memory at once: what fits a processor's cache."""
 
 
 def fit_prototypes(places: Places, *, count: int, seed: int) -> Places:
@@ -53,19 +56,25 @@ def fit_prototypes(places: Places, *, count: int, seed: int) -> Places:
 
 def nearest_prototype(places: Places, prototypes: Places) -> tuple[NDArray[np.int64], Floats]:
     """Find each row's nearest prototype and the squared distance to it, shapes (rows,) and (rows,)."""
-    exact = np.float32 if places.shape[1] <= EXACT_COLUMNS else np.float64
-    points, targets = places.astype(exact, copy=False), prototypes.astype(exact, copy=False)
-    products = points @ targets.T
-    products *= -2
-    products += np.einsum("ij,ij->i", targets, targets)
-    nearest = products.argmin(axis=1)
-    squares = (places.astype(np.float64) ** 2) @ np.ones(places.shape[1])
-    return nearest, np.maximum(squares + np.take_along_axis(products, nearest[:, None], axis=1)[:, 0], 0.0)
+    exact = np.dtype(np.float32 if places.shape[1] <= EXACT_COLUMNS else np.float64)
+    points: NDArray[Any] = places.astype(exact, copy=False)
+    targets: NDArray[Any] = prototypes.astype(exact, copy=False)
+    halves = np.einsum("ij,ij->i", targets, targets) / 2
+    nearest = np.empty(places.shape[0], dtype=np.int64)
+    for start in range(0, places.shape[0], BLOCK):
+        block = slice(start, start + BLOCK)
+        nearest[block] = (halves - points[block] @ targets.T).argmin(axis=1)
+    return nearest, _square(places.astype(np.float64) - prototypes[nearest])
 
 
 def distance_score(places: Places, prototypes: Places) -> Floats:
     """Return the logarithm of the squared distance to the nearest prototype (higher is more suspicious)."""
-    return np.log(nearest_prototype(places, prototypes)[1] / places.shape[1] + NEARNESS_FLOOR)
+    squares = nearest_prototype(places, prototypes)[1]
+    return np.asarray(np.log(squares / places.shape[1] + NEARNESS_FLOOR), dtype=np.float64)
+
+
+def _square(differences: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", differences, differences), dtype=np.float64)
 
 
 def _means(places: Places, nearest: NDArray[np.int64], centres: Places) -> Places:

@@ -78,7 +78,9 @@ def split(frame: pl.DataFrame, spec: TrainingSpec) -> Split:
         raise DataError(f"{frame.height} rows cannot be split into train and test, expected at least 2")
     timed = frame.height - frame["ts"].null_count() if "ts" in frame.columns else 0
     if spec.split == "time" and timed == 0:
-        raise DataError("no row has a time, so a split in time is not possible", hint="set split = 'stratified'", field="ts")
+        raise DataError(
+            "no row has a time, so a split in time is not possible", hint="set split = 'stratified'", field="ts"
+        )
     if spec.split == "time" or (spec.split == "auto" and 2 * timed >= frame.height):
         return _by_time(frame, spec)
     return _stratified(frame, spec)
@@ -101,7 +103,7 @@ def carve_calibration(train: pl.DataFrame, spec: TrainingSpec) -> Mask:
     wanted = min(max(spec.calibration_fraction * rows, CALIBRATION_FLOOR), rows / 2) / max(rows, 1)
     fingerprints = row_fingerprints(train, feature_columns(train))
     if "ts" in train.columns and train["ts"].null_count() == 0 and train["ts"].n_unique() > 2 * CALIBRATION_BLOCKS:
-        position = _rank_in_time(train, fingerprints, benign)
+        position = _rank_in_time(train, benign)
         phase = (position * CALIBRATION_BLOCKS) % 1.0
         return benign & (phase >= 1.0 - wanted)
     return benign & (uniform(fingerprints, spec.seed + 1) < wanted)
@@ -133,12 +135,14 @@ def _by_time(frame: pl.DataFrame, spec: TrainingSpec) -> Split:
         share = 1 - spec.test_fraction + move
         if not 0.05 <= share <= 0.95:
             continue
-        boundary = times[min(int(share * times.len()), times.len() - 1)]
+        boundary = times[min(round(share * times.len()), times.len() - 1)]
         later = (pl.col("ts") >= boundary).fill_null(False)
         train, test = frame.filter(~later), frame.filter(later)
         if train.height and test.height and _classes_on_both(frame, train, test):
             if move:
-                notes.append(f"the boundary was moved from {1 - spec.test_fraction:.0%} to {share:.0%} of the rows for want of a class")
+                notes.append(
+                    f"the boundary moved for want of a class, from {1 - spec.test_fraction:.0%} to {share:.0%} of rows"
+                )
             return Split(train, test, "time", boundary, tuple(notes))
     raise DataError(
         "no boundary in time leaves benign and attack rows on both sides"
@@ -169,19 +173,15 @@ def _stratified(frame: pl.DataFrame, spec: TrainingSpec) -> Split:
         pl.DataFrame({"group": fingerprints, "label": labels})
         .group_by("group")
         .agg(pl.len().alias("rows"), pl.col("label").min())
-        .with_columns(draw=uniform_of("group", spec.seed))
+        .with_columns(draw=pl.col("group").map_batches(lambda s: _draws(s, spec.seed), return_dtype=pl.Float64))
         .sort("label", "draw", "group")
-        .with_columns(
-            before=pl.col("rows").cum_sum().over("label") - pl.col("rows"),
-            total=pl.col("rows").sum().over("label"),
-            first=pl.int_range(pl.len()).over("label") == 0,
-            last=pl.int_range(pl.len()).over("label") == pl.len().over("label") - 1,
-        )
-        .with_columns(test=pl.col("before") + pl.col("rows") / 2 <= spec.test_fraction * pl.col("total"))
-        .with_columns(test=(pl.col("test") | pl.col("first")) & ~pl.col("last"))
     )
-    chosen = groups.filter("test")["group"].to_numpy()
-    test = np.isin(fingerprints, chosen)
+    chosen = [
+        group
+        for part in groups.partition_by("label", maintain_order=True)
+        for group in _take(part["group"].to_list(), part["rows"].to_list(), spec.test_fraction)
+    ]
+    test = np.isin(fingerprints, np.array(chosen, dtype=np.uint64))
     if not test.any() or test.all():
         raise DataError(
             f"the {frame.height} rows have too few different feature values to be split",
@@ -190,13 +190,24 @@ def _stratified(frame: pl.DataFrame, spec: TrainingSpec) -> Split:
     return Split(frame.filter(pl.Series(~test)), frame.filter(pl.Series(test)), "stratified")
 
 
-def uniform_of(column: str, seed: int) -> pl.Expr:
-    """Draw a number in [0, 1) for every fingerprint of a column (see `fingerprint.uniform`)."""
-    return pl.col(column).map_batches(lambda s: pl.Series(uniform(s.to_numpy(), seed)), return_dtype=pl.Float64)
+def _draws(fingerprints: pl.Series, seed: int) -> pl.Series:
+    return pl.Series(uniform(fingerprints.to_numpy(), seed))
 
 
-def _rank_in_time(frame: pl.DataFrame, fingerprints: NDArray[np.uint64], benign: Mask) -> NDArray[np.float64]:
-    """Return each benign row's place in time among the benign rows, in [0, 1); rows of one instant share theirs."""
+def _take(groups: list[int], rows: list[int], share: float) -> list[int]:
+    """Choose groups, in their drawn order, to about a share of the rows: at least one, and not all."""
+    chosen, taken, wanted = [], 0, share * sum(rows)
+    for group, size in zip(groups, rows, strict=True):
+        if taken + size / 2 <= wanted:
+            chosen.append(group)
+            taken += size
+    if len(groups) > 1 and not chosen:
+        return [groups[rows.index(min(rows))]]
+    return chosen if len(chosen) < len(groups) else chosen[:-1]
+
+
+def _rank_in_time(frame: pl.DataFrame, benign: Mask) -> NDArray[np.float64]:
+    """Return each row's place in time among the benign rows, in [0, 1); rows of one instant share theirs."""
     times = frame["ts"].cast(pl.Int64).to_numpy()
     ordered = np.sort(times[benign])
     return np.searchsorted(ordered, times, side="left") / max(ordered.size, 1)

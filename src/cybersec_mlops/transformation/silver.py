@@ -80,7 +80,8 @@ class SilverManifest:
     labels_original: dict[str, int]
     first_ts: str | None
     last_ts: str | None
-    synthetic: bool = False
+    synthetic: bool
+    """Whether any original says of itself that it was simulated."""
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -136,7 +137,6 @@ def write_manifest(
     dataset: str,
     raw_manifest: Reference,
     columns: Mapping[str, pl.DataType],
-    synthetic: bool = False,
 ) -> tuple[Reference, SilverManifest]:
     """Store the manifest of a snapshot under the hash of its bytes.
 
@@ -173,7 +173,7 @@ def write_manifest(
         labels_original=_sum(part.originals for part in parts),
         first_ts=times[0] if times else None,
         last_ts=times[-1] if times else None,
-        synthetic=synthetic,
+        synthetic=any(one.synthetic for one in staged),
     )
     data = manifest.to_json()
     sha256 = hashlib.sha256(data).hexdigest()

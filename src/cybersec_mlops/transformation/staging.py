@@ -39,6 +39,7 @@ class Staged:
 
     raw_sha256: str
     format: str
+    synthetic: bool
     parts: tuple[StagedPart, ...]
     rejected: tuple[StagedPart, ...]
     reasons: dict[str, int] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Staged:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("parts", "rejected")}
-        plain = {name: getattr(self, name) for name in ("raw_sha256", "format", "reasons", "skipped")}
+        plain = {name: getattr(self, name) for name in ("raw_sha256", "format", "synthetic", "reasons", "skipped")}
         return {**plain, **parts}
 
     @classmethod
@@ -108,7 +109,15 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path) -> Staged
                 reasons.update(dict(batch.rejected["reason"].value_counts().iter_rows()))
                 bad = batch.rejected.with_columns(raw_sha256=pl.lit(original.sha256)).select(list(REJECTED_SCHEMA))
                 rejected.append(_write(bad, folder / f"rejected-{number:06}.parquet"))
-    return Staged(original.sha256, original.format, tuple(parts), tuple(rejected), dict(reasons), dict(skipped))
+    return Staged(
+        original.sha256,
+        original.format,
+        original.synthetic,
+        tuple(parts),
+        tuple(rejected),
+        dict(reasons),
+        dict(skipped),
+    )
 
 
 def _write(rows: pl.DataFrame, path: Path) -> StagedPart:

@@ -1,0 +1,77 @@
+"""Bytes that pass by: read from a file, counted, hashed, and stopped at the end when the hash is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cybersec_mlops.errors import DataError
+
+
+def file_chunks(path: Path, size: int) -> Iterator[bytes]:
+    """Read a file in pieces of `size` bytes.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(size):
+                yield chunk
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", source=str(path)) from error
+
+
+def sha256_of(chunks: Iterable[bytes]) -> str:
+    """Return the hash of a stream, in lower-case hexadecimal.
+
+    >>> sha256_of([b"hel", b"lo"]) == sha256_of([b"hello"])
+    True
+    """
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+class CheckedStream:
+    """A stream that counts and hashes what passes, and fails at its end when the hash is not the expected one.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes
+        The stream.
+    sha256 : str
+        What it must hash to.
+    source : str
+        Where it comes from, for the message.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], sha256: str, source: str) -> None:
+        self.bytes = 0
+        self.error: Exception | None = None
+        """What the stream itself raised, to be told from what its reader raises."""
+        self._chunks, self._expected, self._source = chunks, sha256, source
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._checked()
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _checked(self) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        for chunk in self._chunks:
+            digest.update(chunk)
+            self.bytes += len(chunk)
+            yield chunk
+        if digest.hexdigest() != self._expected:
+            raise DataError(
+                f"has SHA-256 {digest.hexdigest()}, expected {self._expected}",
+                source=self._source,
+                hint="it changed while it was read; run it again when nothing writes to it",
+            )

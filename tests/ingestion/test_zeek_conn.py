@@ -1,0 +1,106 @@
+"""Recognising Zeek's logs."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.reader import Head, Recognition, Refusal
+from cybersec_mlops.ingestion.zeek_conn import ZeekConn, record_kind
+
+SAMPLES = Path(__file__).parent / "samples"
+DNS = {"ts": 1.0, "uid": "C1", "id.orig_h": "192.0.2.1", "query": "example.org", "qtype_name": "A"}
+
+
+def recognise(data: bytes | str, *, complete: bool = True) -> Recognition | Refusal | None:
+    return ZeekConn().recognise(Head(data if isinstance(data, bytes) else data.encode(), complete=complete))
+
+
+def test_labels_are_announced() -> None:
+    answer = recognise((SAMPLES / "zeek_labelled.log").read_bytes())
+    assert isinstance(answer, Recognition)
+    assert answer.notes == ("labelled",)
+    assert answer.ignored == ("tunnel_parents",)
+
+
+def test_other_records_in_a_json_stream_are_announced() -> None:
+    answer = recognise((SAMPLES / "zeek_mixed.json").read_bytes())
+    assert isinstance(answer, Recognition)
+    assert [note.split()[2] for note in answer.notes] == ["dns", "known_services"]
+    assert "@system" in answer.ignored
+
+
+def test_a_tsv_log_of_another_type_is_named() -> None:
+    answer = recognise("#separator \\x09\n#path\tdns\n#fields\tts\tuid\tquery\n1\tC\tx\n")
+    assert isinstance(answer, Refusal)
+    assert "dns.log (ts, uid, query, ...), expected conn.log" in answer.message
+    assert "conn.log" in answer.hint
+    assert answer.passable
+
+
+@pytest.mark.parametrize("record", [DNS, {**DNS, "_path": "dns"}, {"@stream": "dns"}])
+def test_a_json_log_of_another_type_is_named(record: dict[str, object]) -> None:
+    answer = recognise(json.dumps(record) + "\n")
+    assert isinstance(answer, Refusal)
+    assert "dns.log, expected conn.log" in answer.message
+    assert answer.passable
+
+
+def test_connections_may_come_late_in_a_stream() -> None:
+    conn = (SAMPLES / "zeek_conn.json").read_bytes()
+    answer = recognise((json.dumps(DNS) + "\n").encode() * 500 + conn)
+    assert isinstance(answer, Recognition)
+
+
+def test_connections_that_come_too_late_can_be_named() -> None:
+    answer = recognise((json.dumps(DNS) + "\n") * 5, complete=False)
+    assert isinstance(answer, Refusal)
+    assert "name the format: zeek_conn" in answer.hint
+
+
+def test_a_conn_log_without_its_columns_says_which() -> None:
+    answer = recognise("#path\tconn\n#fields\tts\tuid\tid.orig_h\tproto\n1\tC\t1.1.1.1\ttcp\n")
+    assert isinstance(answer, Refusal)
+    assert "id.orig_p, id.resp_h, id.resp_p, conn_state missing among ts, uid" in answer.message
+    assert not answer.passable
+
+
+def test_a_header_without_fields_is_refused() -> None:
+    answer = recognise("#separator \\x09\n#path\tconn\n")
+    assert isinstance(answer, Refusal)
+    assert "#fields" in answer.message
+
+
+def test_a_json_array_is_refused_with_the_way_out() -> None:
+    answer = recognise("[" + (SAMPLES / "zeek_conn.json").read_text().replace("\n", ",\n") + "]")
+    assert isinstance(answer, Refusal)
+    assert "jq -c" in answer.hint
+
+
+@pytest.mark.parametrize("data", ["", "a,b\n", "{}\n", '{"event_type":"flow"}\n', "{broken\n", "# a comment\n"])
+def test_what_is_not_zeek_is_left_to_others(data: str) -> None:
+    assert recognise(data) is None
+
+
+def test_an_impossible_header_names_the_file() -> None:
+    with pytest.raises(DataError, match="^my.log: a Zeek log with the separator"):
+        list(ZeekConn().read(io.BytesIO(b"#separator ab\n"), source="my.log"))
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        ({"_path": "ssl"}, "ssl"),
+        ({"@stream": "x509"}, "x509"),
+        (DNS, "dns"),
+        ({"ts": 1, "uid": "C", "id.orig_h": "x", "auth_attempts": 1, "client": "x"}, "ssh"),
+        ({"ts": 1, "uid": "C", "id.orig_h": "x", "note": "y"}, "?"),
+        ({"a": 1}, ""),
+    ],
+)
+def test_a_record_says_which_log_it_is_of(record: dict[str, object], kind: str) -> None:
+    assert record_kind(record) == kind

@@ -1,0 +1,135 @@
+"""The JSON form of conn.log."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from cybersec_mlops.ingestion.reader import Batch
+from cybersec_mlops.ingestion.zeek_conn import ZeekConn
+
+SAMPLES = Path(__file__).parent / "samples"
+ROW: dict[str, Any] = {
+    **{"ts": 1718000000.5, "uid": "C1", "id.orig_h": "192.0.2.1", "id.orig_p": 1024, "id.resp_h": "192.0.2.2"},
+    **{"id.resp_p": 80, "proto": "tcp", "conn_state": "SF", "local_orig": True},
+}
+
+
+def read(*records: Any, batch_bytes: int = 1 << 20) -> Batch:
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    data = "".join(line + "\n" for line in lines).encode(errors="surrogateescape")
+    (batch,) = ZeekConn().read(io.BytesIO(data), source="conn.log", batch_bytes=batch_bytes)
+    return batch
+
+
+def renamed(record: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("id.", "id_"): value for key, value in record.items()}
+
+
+def test_the_same_events_as_text_and_as_json_are_the_same_rows() -> None:
+    (tsv,) = ZeekConn().read(io.BytesIO((SAMPLES / "zeek_conn.log").read_bytes()), source="a")
+    (from_json,) = ZeekConn().read(io.BytesIO((SAMPLES / "zeek_conn.json").read_bytes()), source="b")
+    (mixed,) = ZeekConn().read(io.BytesIO((SAMPLES / "zeek_mixed.json").read_bytes()), source="c")
+    assert_frame_equal(tsv.rows.drop("raw_line"), from_json.rows.drop("raw_line"))
+    assert_frame_equal(tsv.rows.drop("raw_line"), mixed.rows.drop("raw_line"))
+
+
+def test_absent_keys_are_null() -> None:
+    row = read(ROW).rows.row(0, named=True)
+    assert row["local_orig"] is True
+    assert [row[name] for name in ("duration_s", "orig_bytes", "service", "local_resp", "label")] == [None] * 5
+
+
+@pytest.mark.parametrize("first", [ROW, renamed(ROW)], ids=["dots", "underscores"])
+def test_spellings_may_change_within_a_file(first: dict[str, Any]) -> None:
+    labels = {"label": "Malicious", "detailed-label": "DDoS"}
+    batch = read(first, ROW, renamed(ROW), {**ROW, **labels}, {**renamed(ROW), "label": "Benign"})
+    assert batch.rows["orig_h"].to_list() == ["192.0.2.1"] * 5
+    assert batch.rows["label"].to_list() == [None, None, None, "DDoS", "BENIGN"]
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (1718000000.123456, "2024-06-10 06:13:20.123456+00:00"),
+        (1718000000, "2024-06-10 06:13:20+00:00"),
+        ("2024-06-10T06:13:20.123456Z", "2024-06-10 06:13:20.123456+00:00"),
+        ("2024-06-10T08:13:20+02:00", "2024-06-10 06:13:20+00:00"),
+        ("2024-06-10T06:13:20.123456", "2024-06-10 06:13:20.123456+00:00"),
+    ],
+)
+def test_times_are_numbers_or_iso(time: object, expected: str) -> None:
+    for records in ([{**ROW, "ts": time}, ROW], [ROW, {**ROW, "ts": time}]):
+        batch = read(*records)
+        assert expected in [str(value) for value in batch.rows["ts"]]
+        assert batch.rows.height == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "detail"),
+    [
+        ({"ts": "yesterday"}, "bad_time", 'is "yesterday", expected seconds since 1970'),
+        ({"ts": None}, "missing_value", "is missing, expected a value"),
+        ({"id.orig_p": "http"}, "bad_port", 'is "http", expected a port 0-65535'),
+        ({"id.orig_p": 70000}, "bad_port", 'is "70000", expected a port 0-65535'),
+        ({"id.orig_p": [1]}, "bad_port", 'is "[1]", expected a port 0-65535'),
+        ({"orig_bytes": 10**20}, "bad_count", f'is "{10**20}", expected a count of 0 or more'),
+        ({"orig_bytes": 1.5}, "bad_count", 'is "1.5", expected a count of 0 or more'),
+        ({"local_orig": "maybe"}, "bad_boolean", 'is "maybe", expected T or F'),
+        ({"proto": None}, "missing_value", "is missing, expected a value"),
+    ],
+)
+def test_a_wrong_value_is_told_with_line_and_field(change: dict[str, Any], reason: str, detail: str) -> None:
+    batch = read(ROW, {**ROW, **change}, ROW)
+    assert batch.rows["raw_line"].to_list() == [1, 3]
+    assert batch.rejected.select("raw_line", "reason", "detail").rows() == [(2, reason, detail)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *('{"ts":', "null", "5", "[]", '"text"', '{"ts":1}{"ts":2}', '{"ts":NaN}', "{'ts':1}", '{"ts":1e999}', "{,}"),
+        *('{"a":"\udcff"}', '{"a":' * 5000 + "1" + "}" * 5000, "{" * 9000 + "}"),
+    ],
+)
+def test_a_line_that_is_no_object_is_set_aside_alone(line: str) -> None:
+    batch = read(ROW, line, ROW, line)
+    assert batch.rows["raw_line"].to_list() == [1, 3]
+    assert batch.rejected["raw_line"].to_list() == [2, 4]
+    assert set(batch.rejected["reason"]) <= {"not_json", "not_utf8"}
+
+
+def test_blank_lines_do_not_shift_the_numbers() -> None:
+    batch = read(ROW, "", "  ", ROW, "\t", {**ROW, "proto": None})
+    assert batch.rows["raw_line"].to_list() == [1, 4]
+    assert batch.rejected["raw_line"].to_list() == [6]
+    assert batch.skipped == {"blank_line": 3}
+
+
+@pytest.mark.parametrize("key", ["_path", "@stream"])
+def test_other_logs_in_the_file_are_counted_by_name(key: str) -> None:
+    dns = {"ts": 1.0, "uid": "C1", "proto": "udp", "query": "example.org", "service": ["odd"]}
+    batch = read({key: "dns", **dns}, {key: "conn", **ROW}, {key: "x\x1b[31m", "id": 5}, {key: "dns"})
+    assert batch.rows["raw_line"].to_list() == [2]
+    assert batch.skipped == {"other_stream:dns": 2, "other_stream:x\\x1b[31m": 1}
+
+
+def test_a_record_without_anything_of_a_connection_is_set_aside() -> None:
+    dns = {key: ROW[key] for key in ROW if key not in ("conn_state", "local_orig")}
+    batch = read(ROW, {**dns, "query": "example.org"})
+    assert batch.rows.height == 1
+    assert batch.rejected["reason"].to_list() == ["not_a_connection"]
+
+
+def test_labels_are_read_in_all_their_spellings() -> None:
+    spellings = ("detailedlabel", "detailed-label", "detailed_label")
+    batch = read(
+        *({**ROW, "label": "Malicious", spelling: "C&C"} for spelling in spellings), {**ROW, "label": "(empty)"}
+    )
+    assert batch.rows["label"].to_list() == ["C&C"] * 3 + [None]
+    assert batch.rows["label_original"].to_list() == ["Malicious/C&C"] * 3 + [None]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cybersec_mlops.training.matrix import Encoder, fit_encoder
+from cybersec_mlops.training.novelty import Novelty, calibrate_novelty, fit_novelty_model, part_of, summed_columns
+from cybersec_mlops.training.spec import TrainingSpec
+
+MakeRows = Callable[..., pl.DataFrame]
+
+
+def novelty_of(rows: pl.DataFrame, held_out: pl.DataFrame, spec: TrainingSpec) -> tuple[Encoder, Novelty]:
+    encoder, _ = fit_encoder(rows, categories=8)
+    model = fit_novelty_model(encoder.encode(rows), len(encoder.numeric), spec)
+    return encoder, calibrate_novelty(model, encoder.encode(held_out))
+
+
+@pytest.fixture(scope="module")
+def benign_only(make_rows: MakeRows, small_spec: TrainingSpec) -> tuple[Encoder, Novelty]:
+    return novelty_of(make_rows(1500, attacks=0), make_rows(400, attacks=0, seed=1), small_spec)
+
+
+def test_attacks_that_it_never_saw_stand_out(make_rows: MakeRows, benign_only: tuple[Encoder, Novelty]) -> None:
+    encoder, novelty = benign_only
+    rows = make_rows(1000, seed=2)
+    scores = novelty.score(encoder.encode(rows))
+    is_attack = rows["is_attack"].to_numpy()
+    assert np.median(scores[is_attack]) > np.quantile(scores[~is_attack], 0.95)
+
+
+def test_a_few_attacks_among_the_benign_rows_do_not_blind_it(make_rows: MakeRows, small_spec: TrainingSpec) -> None:
+    dirty = make_rows(1500, attacks=0.02, seed=3)
+    encoder, novelty = novelty_of(dirty, make_rows(400, attacks=0.02, seed=4), small_spec)
+    rows = make_rows(1000, seed=5)
+    scores = novelty.score(encoder.encode(rows))
+    is_attack = rows["is_attack"].to_numpy()
+    assert np.median(scores[is_attack]) > np.quantile(scores[~is_attack], 0.9)
+
+
+def test_column_errors_sum_to_one_and_point_at_what_changed(
+    make_rows: MakeRows, benign_only: tuple[Encoder, Novelty]
+) -> None:
+    encoder, novelty = benign_only
+    rows = make_rows(200, attacks=0, seed=6).with_columns(orig_bytes=pl.lit(10**12))
+    shares = novelty.model.column_errors(encoder.encode(rows))
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert encoder.columns[int(shares.mean(axis=0).argmax())] == "orig_bytes"
+
+
+def test_more_rows_than_wanted_are_sampled_by_seed(make_rows: MakeRows, small_spec: TrainingSpec) -> None:
+    rows = make_rows(1300, attacks=0)
+    encoder, _ = fit_encoder(rows, categories=8)
+    matrix = encoder.encode(rows)
+    spec = small_spec.model_copy(update={"novelty_rows": 1000})
+    first, again = (fit_novelty_model(matrix, len(encoder.numeric), spec) for _ in range(2))
+    whole = fit_novelty_model(matrix, len(encoder.numeric), small_spec)
+    assert np.array_equal(first.prototypes, again.prototypes)
+    assert not np.array_equal(first.prototypes, whole.prototypes)
+
+
+def test_arrays_round_trip(make_rows: MakeRows, benign_only: tuple[Encoder, Novelty]) -> None:
+    encoder, novelty = benign_only
+    matrix = encoder.encode(make_rows(100, seed=7))
+    assert np.array_equal(Novelty.from_arrays(novelty.arrays()).score(matrix), novelty.score(matrix))
+
+
+def test_part_of_and_summed_columns() -> None:
+    one = np.ones(1)
+    assert list(part_of({"a.x": one, "a.y.z": one, "ab": one, "b.x": one}, "a")) == ["x", "y.z"]
+    assert summed_columns(np.array([[1.0, 2.0, 4.0]]), np.array([1, 0, 1]), 3).tolist() == [[2.0, 5.0, 0.0]]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cybersec_mlops.training.prototypes import EXACT_COLUMNS, distance_score, fit_prototypes, nearest_prototype
+from cybersec_mlops.training.quantiles import STEP
+
+
+def places_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    values = np.random.default_rng(seed).uniform(-1, 1, (rows, columns))
+    return (np.rint(values * STEP) / STEP).astype(np.float32)
+
+
+@settings(max_examples=20, deadline=None)
+@given(columns=st.integers(1, EXACT_COLUMNS), seed=st.integers(0, 99))
+def test_the_nearest_is_the_nearest_exactly(columns: int, seed: int) -> None:
+    rows, prototypes = places_of(40, columns, seed), places_of(17, columns, seed + 1000)
+    every = ((rows.astype(np.float64)[:, None] - prototypes[None]) ** 2).sum(axis=2)
+    nearest, squares = nearest_prototype(rows, prototypes)
+    assert np.array_equal(nearest, every.argmin(axis=1))
+    assert np.array_equal(squares, every.min(axis=1))
+
+
+@pytest.mark.parametrize("columns", [3, 75, 300])
+def test_a_row_alone_scores_bit_for_bit_as_in_company(columns: int) -> None:
+    rows, prototypes = places_of(2500, columns), places_of(30, columns, 1)
+    whole = distance_score(rows, prototypes)
+    alone = [distance_score(rows[i : i + 1], prototypes)[0] for i in range(0, 2500, 50)]
+    assert np.array_equal(whole[::50], alone)
+
+
+def test_prototypes_cover_the_rows() -> None:
+    centres = places_of(8, 5)
+    rng = np.random.default_rng(0)
+    rows = np.clip(centres[rng.integers(0, 8, 4000)] + np.rint(rng.normal(0, 2, (4000, 5))) / STEP, -1, 1)
+    prototypes = fit_prototypes(rows.astype(np.float32), count=64, seed=0)
+    assert nearest_prototype(rows.astype(np.float32), prototypes)[1].max() < 0.01
+
+
+def test_prototypes_are_on_the_grid_distinct_and_seeded() -> None:
+    rows = places_of(500, 4)
+    prototypes = fit_prototypes(rows, count=50, seed=1)
+    assert np.array_equal(prototypes * STEP, np.rint(prototypes * STEP))
+    assert np.unique(prototypes, axis=0).shape == prototypes.shape
+    assert np.array_equal(prototypes, fit_prototypes(rows, count=50, seed=1))
+    assert not np.array_equal(prototypes, fit_prototypes(rows, count=50, seed=2))
+
+
+def test_one_repeated_row_gives_one_prototype() -> None:
+    assert fit_prototypes(np.zeros((20, 3), dtype=np.float32), count=9, seed=0).shape == (1, 3)
