@@ -1,7 +1,7 @@
 """The entry point as the container runs it: unprivileged, read-only, only the declared environment, on real servers.
 
-What is declared is read from deploy/Dockerfile (ENV) and deploy/k8s/job.yaml (env, command, args, mounts): a variable that
-is missing there is missing here.
+What is declared is read from deploy/Dockerfile (ENV) and deploy/k8s/job.yaml (env, command, args, mounts): a variable
+that is missing there is missing here.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def container(
         "PREFECT_API_URL": prefect_url,
         "CYBERSEC_MLOPS_STORE_URL": f"s3://{tmp_path.name.replace('_', '-')[-20:].strip('-')}-{{layer}}",
     }
-    places = ["/usr", "/bin", "/sbin", "/lib", "/lib64", sys.base_prefix, sys.prefix, root / "src"]
+    places: list[str | Path] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", sys.base_prefix, sys.prefix, root / "src"]
     (tmp_path / "config").mkdir()
     configuration = made["ConfigMap", "cybersec-mlops"]["data"]["run.toml"]
     (tmp_path / "config" / "run.toml").write_text(configuration.replace("[training]\n", f"[training]\n{SMALL_MODEL}"))
@@ -94,7 +94,13 @@ def container(
             entry["name"]: value_of(entry, secrets, uid=f"uid-{tmp_path.name}") for entry in declared["env"]
         }
         command = [*declared["command"], *declared["args"]] if script is None else ["python", "-c", script]
-        sandbox = ["/bin/sh", Path(__file__).with_name("sandbox.sh"), new_root, tmp_path / "config", tmp_path / "logs"]
+        sandbox: list[str | Path] = [
+            "/bin/sh",
+            Path(__file__).with_name("sandbox.sh"),
+            new_root,
+            tmp_path / "config",
+            tmp_path / "logs",
+        ]
         ended = subprocess.run(
             [*UNSHARE, *sandbox, *places, "--", *command],
             env=environment | here | overridden,

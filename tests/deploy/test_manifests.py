@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,21 @@ def test_a_pod_reaches_its_services_and_nothing_else(plain_objects: Objects, rul
     assert reached == services
     for name in ("cybersec-mlops-run", "cybersec-mlops-migrate"):
         [pod] = rules.pods_in(name, find(plain_objects, "Job", name))
-        assert policy["podSelector"]["matchLabels"].items() <= pod.labels.items()
+        assert selects(policy["podSelector"], pod.labels)
+    assert not selects(policy["podSelector"], {"app.kubernetes.io/instance": "cybersec-mlops"})
+
+
+def test_the_policy_holds_for_the_pods_of_a_prefect_worker(plain_objects: Objects, deploy: Path) -> None:
+    template = json.loads((deploy / "helm" / "prefect-base-job-template.json").read_text())
+    labels = template["job_configuration"]["job_manifest"]["spec"]["template"]["metadata"]["labels"]
+    by_the_worker = {f"app.kubernetes.io/{name}": "prefect" for name in ("name", "managed-by", "part-of", "version")}
+    selector = find(plain_objects, "NetworkPolicy", "cybersec-mlops")["spec"]["podSelector"]
+    assert selects(selector, labels | by_the_worker)
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    listed = all(labels.get(rule["key"]) in rule["values"] for rule in selector.get("matchExpressions", []))
+    return listed and selector["matchLabels"].items() <= labels.items()
 
 
 def test_every_service_finds_its_pods_and_its_policy(plain_objects: Objects, rules: Any) -> None:

@@ -56,6 +56,14 @@ def test_values_that_cannot_be_parsed_are_known() -> None:
     assert rejected.is_empty()
 
 
+@pytest.mark.parametrize("blank", ["", " ", "  "])
+def test_a_blank_number_is_null_whatever_its_neighbours_are(blank: str) -> None:
+    for other in ("1", "x"):
+        cells, _ = cells_of(f"{blank},x,1,d\n{other},x,1,d\n".encode())
+        assert cells.frame["a"].to_list()[0] is None
+        assert not any(series[0] for series in cells.failed.values())
+
+
 def test_the_text_of_a_cell_is_found_by_its_field() -> None:
     assert LAYOUT.cell(b"1,x,abc,d", "c") == "abc"
     assert LAYOUT.cell(b"1", "c") is None

@@ -28,7 +28,7 @@ def test_no_rows_still_have_the_columns() -> None:
 def test_what_is_shown_is_short_and_cannot_steer_a_terminal(text: str, limit: int) -> None:
     shown = printable(text, limit)
     assert len(shown) <= limit
-    assert not any(ord(letter) < 32 and letter != "\t" or 127 <= ord(letter) < 160 for letter in shown)
+    assert not any((ord(letter) < 32 and letter != "\t") or 127 <= ord(letter) < 160 for letter in shown)
 
 
 def test_a_hostile_line_is_kept_in_a_form_that_is_safe_to_show() -> None:

@@ -87,7 +87,7 @@ def test_what_is_not_zeek_is_left_to_others(data: str) -> None:
 
 
 def test_an_impossible_header_names_the_file() -> None:
-    with pytest.raises(DataError, match="^my.log: a Zeek log with the separator"):
+    with pytest.raises(DataError, match=r"^my\.log: a Zeek log with the separator"):
         list(ZeekConn().read(io.BytesIO(b"#separator ab\n"), source="my.log"))
 
 

@@ -15,8 +15,15 @@ from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 
 SAMPLES = Path(__file__).parent / "samples"
 ROW: dict[str, Any] = {
-    **{"ts": 1718000000.5, "uid": "C1", "id.orig_h": "192.0.2.1", "id.orig_p": 1024, "id.resp_h": "192.0.2.2"},
-    **{"id.resp_p": 80, "proto": "tcp", "conn_state": "SF", "local_orig": True},
+    "ts": 1718000000.5,
+    "uid": "C1",
+    "id.orig_h": "192.0.2.1",
+    "id.orig_p": 1024,
+    "id.resp_h": "192.0.2.2",
+    "id.resp_p": 80,
+    "proto": "tcp",
+    "conn_state": "SF",
+    "local_orig": True,
 }
 
 

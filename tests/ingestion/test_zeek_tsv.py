@@ -30,11 +30,29 @@ def test_the_sample_reads_to_what_it_says() -> None:
     first = batch.rows.row(0, named=True)
     assert str(first.pop("ts")) == "2024-06-10 06:13:20.123456+00:00"
     assert first == {
-        **{"uid": "CAaaaa1", "orig_h": "192.0.2.10", "orig_p": 50123, "resp_h": "198.51.100.7", "resp_p": 443},
-        **{"proto": "tcp", "service": "ssl", "duration_s": 1.25, "orig_bytes": 1200, "resp_bytes": 45000},
-        **{"conn_state": "SF", "local_orig": True, "local_resp": False, "missed_bytes": 0, "history": "ShADadFf"},
-        **{"orig_pkts": 20, "orig_ip_bytes": 2260, "resp_pkts": 40, "resp_ip_bytes": 47100},
-        **{"label": None, "label_original": None, "is_attack": None, "raw_line": 9},
+        "uid": "CAaaaa1",
+        "orig_h": "192.0.2.10",
+        "orig_p": 50123,
+        "resp_h": "198.51.100.7",
+        "resp_p": 443,
+        "proto": "tcp",
+        "service": "ssl",
+        "duration_s": 1.25,
+        "orig_bytes": 1200,
+        "resp_bytes": 45000,
+        "conn_state": "SF",
+        "local_orig": True,
+        "local_resp": False,
+        "missed_bytes": 0,
+        "history": "ShADadFf",
+        "orig_pkts": 20,
+        "orig_ip_bytes": 2260,
+        "resp_pkts": 40,
+        "resp_ip_bytes": 47100,
+        "label": None,
+        "label_original": None,
+        "is_attack": None,
+        "raw_line": 9,
     }
 
 

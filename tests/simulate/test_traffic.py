@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from cybersec_mlops.connections import CONNECTION_SCHEMA
+from cybersec_mlops.connections import CONNECTION_SCHEMA, is_feature
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.simulate.attacks import ATTACKS
 from cybersec_mlops.simulate.traffic import TRAFFIC_SCHEMA, Plan, attacks_by_kind, simulate_traffic
+from cybersec_mlops.transformation.behaviour import add_behaviour
+from cybersec_mlops.transformation.derived import add_derived
 
 STATES = {"S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"}
 
@@ -227,6 +229,23 @@ def test_no_single_column_gives_the_attacks_away(day: pl.DataFrame) -> None:
     for column in ("conn_state", "service", "history", "proto"):
         share = day.group_by(column).agg(pl.col("attack").count() / pl.len(), pl.len().alias("rows"))
         assert (share.filter(pl.col("rows") > 100)["attack"] < 0.5).all(), column
+
+
+def test_a_detector_finds_much_and_not_everything(day: pl.DataFrame) -> None:
+    from sklearn.metrics import roc_auc_score
+    from xgboost import XGBClassifier
+
+    features = add_derived(add_behaviour(day, day.head(0), (60, 600)))
+    names = [name for name in features.columns if is_feature(name) and name != "attack"]
+    codes = [
+        pl.col(n).cast(pl.Categorical).to_physical() if features[n].dtype == pl.String else pl.col(n) for n in names
+    ]
+    known = features.select(code.cast(pl.Float32) for code in codes).to_numpy()
+    is_attack, cut = day["attack"].is_not_null().to_numpy(), int(day.height * 0.7)
+    model = XGBClassifier(n_estimators=60, max_depth=5, learning_rate=0.2, n_jobs=1, random_state=1)
+    model.fit(known[:cut], is_attack[:cut])
+    area = roc_auc_score(is_attack[cut:], model.predict_proba(known[cut:])[:, 1])
+    assert 0.90 < area < 0.99
 
 
 @pytest.mark.shared_data

@@ -44,7 +44,7 @@ def test_every_shape_can_be_seen_and_each_side_that_sent_bytes_sent_packets(shap
 def test_sizes_have_the_medians_of_the_table() -> None:
     rows = seen("tls_page")
     finished = rows.filter(pl.col("state") == STATE_VALUES.index("SF")).filter(pl.col("orig_bytes") > 0)
-    assert float(np.median(finished["orig_bytes"])) == pytest.approx(1500, rel=0.1)
+    assert float(np.median(finished["orig_bytes"])) == pytest.approx(1550, rel=0.1)
     assert float(np.median(finished["resp_bytes"])) == pytest.approx(9500, rel=0.2)
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.services import S3
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.storage.streams import CheckedStream, file_chunks, sha256_of
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.streams import CheckedStream, file_chunks, read_ahead, sha256_of
 
 
 @settings(max_examples=30)
@@ -41,3 +45,38 @@ def test_a_file_in_pieces(tmp_path: Path, size: int) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         list(file_chunks(tmp_path, 1))
+
+
+def test_reading_ahead_keeps_order_and_content() -> None:
+    chunks = [bytes([number]) * 3 for number in range(50)]
+    with read_ahead(iter(chunks)) as pieces:
+        assert list(pieces) == chunks
+
+
+def test_what_the_stream_raises_its_reader_gets() -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"a"
+        raise DataError("torn")
+
+    with read_ahead(failing()) as pieces:
+        assert next(pieces) == b"a"
+        with pytest.raises(DataError, match="torn"):
+            next(pieces)
+
+
+def test_a_reader_that_stops_early_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with read_ahead(b"x" for _ in range(10_000)) as pieces:
+        next(pieces)
+    assert threading.active_count() == before
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("services")
+def test_a_store_can_be_written_from_a_store(s3: S3) -> None:
+    source, target = (ObjectStore.from_url(s3.url(name)) for name in ("source", "target"))
+    source.ensure()
+    target.ensure()
+    made = source.put_bytes("a", b"x" * 20_000_000)
+    copied = target.put_chunks("b", source.chunks("a"), sha256=made.sha256)
+    assert target.holds(copied)

@@ -224,10 +224,9 @@ class Bootstrap:
         estimates = [wilson(int(n), int(m)) if m else None for n, m in zip(found, tries, strict=True)]
         if self.blocks is None:
             return estimates
-        drawn_hits, drawn_tries = (
-            attacks + benign
-            for attacks, benign in (self.histograms(code, groups, w)[-1] for w in (1.0 * (member & hits), 1.0 * member))
-        )
+        weights = ((member & hits).astype(np.float64), member.astype(np.float64))
+        drawn = [self.histograms(code, groups, weight)[-1] for weight in weights]
+        drawn_hits, drawn_tries = (attacks + benign for attacks, benign in drawn)
         with np.errstate(invalid="ignore"):
             samples = (drawn_hits / drawn_tries).T
         return [_widened(one, sample) for one, sample in zip(estimates, samples, strict=True)]

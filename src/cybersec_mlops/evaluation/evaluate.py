@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from cybersec_mlops.errors import DataError
@@ -35,6 +37,7 @@ from cybersec_mlops.training.train import read_manifest_of, read_split
 from cybersec_mlops.transformation.silver import SilverManifest, read_silver
 from cybersec_mlops.transformation.transform import store_parquet
 
+DRIFT_ROWS: Final = 20_000
 CHAMPION_SCORE: Final = "champion_score"
 SHOWN: Final = (
     *("raw_sha256", "raw_line", "ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "proto", "service"),
@@ -160,7 +163,7 @@ def _report_input(
 ) -> ReportInput:
     spec, calibration, features = job.evaluation, detector.calibration, detector.encoder.features
     metrics = measure(
-        scored.with_columns(_probability(scored)),
+        scored.with_columns(_probability()),
         threshold=calibration.active.score,
         nominal=calibration.active.rate,
         thresholds={one.rate: one.score for one in calibration.thresholds},
@@ -207,6 +210,7 @@ def _report_input(
             sets.train,
             sets.test,
             features,
+            train_scores=_train_scores(detector, sets.train, spec.seed),
             test_scores=scored["score"].to_numpy(),
             benign_p_values=benign,
             seed=spec.seed,
@@ -222,7 +226,13 @@ def _report_input(
     )
 
 
-def _probability(scored: pl.DataFrame) -> pl.Expr:
+def _train_scores(detector: Detector, train: pl.DataFrame, seed: int) -> npt.NDArray[np.float64]:
+    """Score a sample of the training rows: what the score's distribution on the test set is compared with."""
+    sample = train.sample(DRIFT_ROWS, seed=seed) if train.height > DRIFT_ROWS else train
+    return detector.score(sample)["score"].to_numpy()
+
+
+def _probability() -> pl.Expr:
     """Turn the supervised log odds into a probability."""
     return (1.0 / (1.0 + (-pl.col("supervised_score")).exp())).alias("supervised_score")
 

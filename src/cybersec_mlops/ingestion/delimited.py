@@ -4,7 +4,8 @@ The whole block is parsed at once by Polars with the types that it should have. 
 are at fault looked for, and the same parser reads the rest, so that a bad line never changes its neighbours.
 
 What Polars does (measured with 2.1.0): a line with too few columns is silently filled with nulls, one with too many
-stops everything, a number that cannot be parsed stops everything or becomes null. Hence the counting of separators.
+stops everything, a number that cannot be parsed stops everything or becomes null, blanks alone are null. Hence the
+counting of separators.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def _failed(frame: pl.DataFrame, text: pl.DataFrame, layout: Layout) -> dict[Rul
     for column in layout.columns:
         if column is None or column.dtype == pl.String():
             continue
-        series = frame[column.name].is_null() & text[column.name].is_not_null()
+        written = (text[column.name].str.strip_chars(" \t\r") != "").fill_null(value=False)
+        series = frame[column.name].is_null() & written
         if series.any():
             failed[Rule(column.name, column.reason, column.expected, pl.lit(value=False))] = series
     return failed

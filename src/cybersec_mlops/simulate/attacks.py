@@ -119,7 +119,7 @@ def _beacon(rng: np.random.Generator, network: Network, rows: int) -> Intent:
     ts = np.cumsum(period * (1.0 + jitter * rng.uniform(-1, 1, rows)))
     ts = ts - ts[0]
     shape = np.where(rng.random(rows) < 0.93, _of("tls_call")[0], _of("tls_page")[0])
-    orig_scale = np.full(rows, rng.uniform(0.35, 1.0))
+    orig_scale = np.full(rows, rng.uniform(0.45, 1.0))
     resp_scale = np.full(rows, rng.uniform(0.2, 0.8))
     hold_scale = np.full(rows, 10 ** rng.uniform(-0.8, 0.4))
     intent = Intent(ts, np.full(rows, source), _pick(rng, home, rows), shape)

@@ -30,7 +30,7 @@ def allocate(total: int, weights: Floats) -> Ints:
     [4, 3, 3]
     """
     exact = total * weights / weights.sum()
-    rows = np.floor(exact).astype(np.int64)
+    rows: Ints = np.floor(exact).astype(np.int64)
     order = np.argsort(rows - exact, kind="stable")
     rows[order[: total - int(rows.sum())]] += 1
     return rows

@@ -84,7 +84,9 @@ def build_network(rng: np.random.Generator, workstations: int) -> Network:
     builder.local("backup", ["10.10.0.12"], windows=0.0)
     builder.local("mail", ["10.10.0.13"], windows=0.0)
     builder.local("bastion", ["10.10.0.14", "10.10.0.15"], windows=0.0)
-    builder.local("printer", [f"10.30.{i // 240}.{i % 240 + 10}" for i in range(max(2, n // 25))], windows=0.0, ports=_EMBEDDED)
+    builder.local(
+        "printer", [f"10.30.{i // 240}.{i % 240 + 10}" for i in range(max(2, n // 25))], windows=0.0, ports=_EMBEDDED
+    )
     builder.local("camera", [f"10.40.{i // 250}.{i % 250 + 2}" for i in range(max(4, n // 10))], 0.0, _EMBEDDED)
     builder.local("device", [f"10.41.{i // 250}.{i % 250 + 2}" for i in range(max(6, n // 4))], 0.0, _EMBEDDED)
     builder.local("absent", [f"10.{20 + i % 3 * 10}.{200 + i // 250}.{i % 250 + 2}" for i in range(750)], windows=0.0)

@@ -3,6 +3,12 @@
 Synthetic, and meant to be believable rather than easy. Every activity and every attack campaign is a stream of its
 own, drawn in blocks whose randomness depends on the seed, the stream and the block alone. Slices merge the streams by
 time, so that memory stays bounded and the slice size changes nothing. Writing files is not done here.
+
+How hard it is, measured with XGBoost (200 trees of depth 6) on the pipeline's own features, trained on the first 55 %
+of the rows and tested on the last 30 %: ROC-AUC 0.943 to 0.963 and average precision 0.71 to 0.81 on 60,000 rows (seeds
+1, 2, 3 and 7; 3 % attacks), 0.976 and 0.88 on 300,000. At 1 % false positives it finds 61 to 75 % (82 % of the larger)
+of the attacks: floods and wide scans almost all, the kinds that training never saw between 3 and 58 %. The threshold of
+the day's middle gives 0.9 to 1.6 % false positives at its end. No single feature has a ROC-AUC above 0.79.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, Pl
 from cybersec_mlops.storage import failures
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
-from cybersec_mlops.storage.streams import CheckedStream, file_chunks, sha256_of
+from cybersec_mlops.storage.streams import CheckedStream, file_chunks, read_ahead, sha256_of
 
 CHUNK_BYTES: Final = 8 << 20
 PART_BYTES: Final = 16 << 20
@@ -243,8 +243,8 @@ class ObjectStore:
             return Reference(uri, sha256, size)
         counted = CheckedStream(chunks, sha256, source or uri)
         try:
-            with self._doing("write", uri):
-                self._client.put(self._path(key), iter(counted), chunk_size=PART_BYTES, max_concurrency=UPLOADS_AT_ONCE)
+            with self._doing("write", uri), read_ahead(counted) as pieces:
+                self._client.put(self._path(key), pieces, chunk_size=PART_BYTES, max_concurrency=UPLOADS_AT_ONCE)
         except CybersecMlopsError:
             if counted.error is not None:  # the stream failed, not the store
                 raise counted.error from None

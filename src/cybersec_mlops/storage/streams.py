@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import queue
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -75,3 +78,49 @@ class CheckedStream:
                 source=self._source,
                 hint="it changed while it was read; run it again when nothing writes to it",
             )
+
+
+_READ_AHEAD = 2
+
+
+@contextlib.contextmanager
+def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """Pull a stream in a thread of its own, a little ahead of its reader.
+
+    A store that is written from a stream that reads a store would otherwise enter its client twice in one thread,
+    which obstore answers with a panic. What the stream raises, its reader gets.
+
+    >>> with read_ahead([b"a", b"b"]) as pieces:
+    ...     b"".join(pieces)
+    b'ab'
+    """
+    pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=_READ_AHEAD)
+    stopped = threading.Event()
+
+    def pull() -> None:
+        last: BaseException | None = None
+        try:
+            for chunk in chunks:
+                pieces.put(chunk)
+                if stopped.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - handed to the reader
+            last = error
+        pieces.put(last)
+
+    def pieces_of() -> Iterator[bytes]:
+        while not isinstance(piece := pieces.get(), BaseException | None):
+            yield piece
+        if piece is not None:
+            raise piece
+
+    thread = threading.Thread(target=pull, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        yield pieces_of()
+    finally:
+        stopped.set()
+        while thread.is_alive():  # make room, so that it sees that nobody reads any more
+            with contextlib.suppress(queue.Empty):
+                pieces.get(timeout=0.05)
+        thread.join()

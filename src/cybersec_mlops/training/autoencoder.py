@@ -23,6 +23,12 @@ WEIGHT_LIMIT: Final = 2.0**5
 ACTIVATION_STEP: Final = 2.0**14
 ACTIVATION_LIMIT: Final = 2.0**8
 """Products are multiples of 2^-30 below 2^13; a sum of 1,024 of them stays below 2^23: 53 bits, exact in float64."""
+ERROR_LIMIT: Final = 4.0
+SCALE_STEP: Final = 2.0**8
+SCALE_FLOOR: Final = 0.1
+"""A column's errors are measured by their mean square on the fitted rows, plus this share of all columns' mean."""
+
+ERROR_FLOOR: Final = 1e-6
 
 UPDATES: Final = 15_000
 """Mini-batches that a fit takes at most, and so its time: more rows get fewer passes."""
@@ -37,9 +43,17 @@ class Autoencoder:
     weights: tuple[Floats, ...]
     """One matrix per layer, shape (inputs, outputs)."""
     biases: tuple[Floats, ...]
+    scale: Floats
+    """What a squared error counts, by column: more where benign rows are rebuilt well, shape (columns,)."""
 
     def errors(self, places: Places) -> Floats:
-        """Return how far off each column of each row is rebuilt, squared, shape (rows, columns)."""
+        """Return how far off each column of each row is rebuilt, squared and scaled, shape (rows, columns)."""
+        squares = self.squares(places)
+        squares *= self.scale
+        return squares
+
+    def squares(self, places: Places) -> Floats:
+        """Return the squared errors as they are, shape (rows, columns)."""
         hidden = places.astype(np.float64)
         last = len(self.weights) - 1
         for index, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -49,28 +63,28 @@ class Autoencoder:
                 np.clip(hidden, 0.0, ACTIVATION_LIMIT, out=hidden)
                 _round(hidden, ACTIVATION_STEP)
         hidden -= places
-        np.clip(hidden, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=hidden)
+        np.clip(hidden, -ERROR_LIMIT, ERROR_LIMIT, out=hidden)
         _round(hidden, ACTIVATION_STEP)
         np.square(hidden, out=hidden)
         return hidden
 
     def score(self, places: Places) -> Floats:
-        """Return the logarithm of the mean squared error (higher is more suspicious), shape (rows,)."""
-        errors = self.errors(places)
-        total = errors @ np.ones(errors.shape[1])  # exact: the sum of squares of multiples of 2^-14
-        return np.asarray(np.log(total / errors.shape[1] + 1e-9), dtype=np.float64)
+        """Return the logarithm of the mean scaled error (higher is more suspicious), shape (rows,)."""
+        total = self.squares(places) @ self.scale
+        return np.asarray(np.log(total / self.scale.size + ERROR_FLOOR), dtype=np.float64)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that it consists of."""
         named = {f"weights{index}": weights for index, weights in enumerate(self.weights)}
-        return {**named, **{f"bias{index}": bias for index, bias in enumerate(self.biases)}}
+        return {**named, **{f"bias{index}": bias for index, bias in enumerate(self.biases)}, "scale": self.scale}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Autoencoder:
         """Read the arrays back."""
         layers = range(sum(name.startswith("weights") for name in arrays))
         weights = tuple(np.asarray(arrays[f"weights{index}"], dtype=np.float64) for index in layers)
-        return cls(weights, tuple(np.asarray(arrays[f"bias{index}"], dtype=np.float64) for index in layers))
+        biases = tuple(np.asarray(arrays[f"bias{index}"], dtype=np.float64) for index in layers)
+        return cls(weights, biases, np.asarray(arrays["scale"], dtype=np.float64))
 
 
 def fit_autoencoder(places: Places, *, hidden: tuple[int, ...], epochs: int, seed: int) -> Autoencoder:
@@ -108,7 +122,15 @@ def fit_autoencoder(places: Places, *, hidden: tuple[int, ...], epochs: int, see
     sizes = [places.shape[1], *hidden, places.shape[1]]
     shapes = list(pairwise(sizes))
     weights = tuple(_grid(array.reshape(shape)) for array, shape in zip(model.coefs_, shapes, strict=True))
-    return Autoencoder(weights, tuple(_grid(array) for array in model.intercepts_))
+    biases = tuple(_grid(array) for array in model.intercepts_)
+    plain = Autoencoder(weights, biases, np.ones(places.shape[1]))
+    return Autoencoder(weights, biases, _scale(plain.squares(places).mean(axis=0)))
+
+
+def _scale(squares: Floats) -> Floats:
+    """Return weights on a grid, in (0, 1 / SCALE_FLOOR], for columns of these mean squared errors."""
+    usual = max(float(squares.mean()), 1e-12)
+    return np.maximum(_round(usual / (squares + SCALE_FLOOR * usual), SCALE_STEP), 1 / SCALE_STEP)
 
 
 def _grid(array: NDArray[np.floating]) -> Floats:

@@ -63,7 +63,7 @@ class TrainingSpec(BaseModel):
     novelty_trim: float = Field(default=0.02, ge=0, lt=0.5)
     """Share of the novelty detector's rows that its second fit leaves out as the least like the rest."""
 
-    hidden: tuple[int, ...] = Field(default=(32, 8, 32), min_length=1, max_length=7)
+    hidden: tuple[int, ...] = Field(default=(64, 16, 64), min_length=1, max_length=7)
     """Widths of the autoencoder's hidden layers."""
 
     epochs: int = Field(default=20, ge=1, le=1_000)

@@ -47,7 +47,7 @@ def fit_booster(matrix: Matrix, labels: NDArray[np.str_], is_attack: NDArray[np.
         "max_depth": spec.depth,
         "eta": spec.learning_rate,
         "subsample": 0.8,
-        "colsample_bytree": 0.8,
+        "colsample_bynode": 0.3,  # trees that do not all lean on one feature hold better on unknown attacks
         "min_child_weight": 1.0,
         "seed": spec.seed,
         "nthread": threads,

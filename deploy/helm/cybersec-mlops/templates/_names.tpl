@@ -16,13 +16,9 @@
 {{- end -}}
 {{- end -}}
 
-{{- define "cybersec-mlops.selectorLabels" -}}
+{{- define "cybersec-mlops.labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
-{{- end -}}
-
-{{- define "cybersec-mlops.labels" -}}
-{{ include "cybersec-mlops.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: mlops
 {{- end -}}

@@ -1,0 +1,136 @@
+"""Compressed files as streams."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.compression import Decompressed, Limits, compression_of, decompress
+
+KINDS: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
+TEXT = b"".join(b"line %d of a log\n" % number for number in range(20_000))
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def read(data: bytes, limits: Limits | None = None) -> bytes:
+    return decompress(io.BytesIO(data), source="my.log.gz", limits=limits).read()
+
+
+def test_the_kind_is_told_from_the_first_bytes(kind: str) -> None:
+    packed = KINDS[kind](TEXT)
+    assert compression_of(packed[:8]) == kind
+    assert read(packed) == TEXT
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(KINDS)), st.integers(1, 64))
+def test_any_content_comes_back_in_pieces_of_any_size(content: bytes, kind: str, size: int) -> None:
+    if kind == "none" and compression_of(content[:8]) != "none":
+        return
+    stream = decompress(io.BytesIO(KINDS[kind](content)), source="x")
+    assert b"".join(iter(lambda: stream.read(size), b"")) == content
+
+
+def test_several_members_are_one_content(kind: str) -> None:
+    assert read(KINDS[kind](b"a\n") + KINDS[kind](TEXT) + KINDS[kind](b"")) == b"a\n" + TEXT
+
+
+def test_zeros_behind_the_last_member_are_padding() -> None:
+    assert read(gzip.compress(TEXT) + bytes(100_000)) == TEXT
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+def test_a_stream_that_ends_early_says_how_far_it_could_be_read(kind: str) -> None:
+    packed = KINDS[kind](TEXT)
+    for end in {len(packed) - 1, len(packed) // 2, 12}:
+        with pytest.raises(DataError, match=f"the {kind} stream ends early") as caught:
+            read(packed[:end])
+        assert caught.value.source == "my.log.gz"
+        assert caught.value.line is not None
+        assert f"at {end:,} bytes stored" in caught.value.message
+        assert caught.value.hint
+
+
+def test_the_line_reached_is_that_of_the_content() -> None:
+    compressor = zlib.compressobj(wbits=31)
+    packed = compressor.compress(b"one\ntwo\nthr") + compressor.flush(zlib.Z_SYNC_FLUSH)
+    with pytest.raises(DataError, match=r"^my\.log\.gz:3: ") as caught:
+        read(packed)
+    assert "byte 11 of its content" in caught.value.message
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(["gzip", "bzip2", "xz"]))
+def test_a_damaged_stream_is_an_error_or_the_content(position: int, change: int, kind: str) -> None:
+    packed = bytearray(KINDS[kind](TEXT[:4000]))
+    packed[position % len(packed)] ^= change
+    try:
+        found = read(bytes(packed))
+    except DataError:
+        return
+    assert found in (
+        TEXT[:4000],
+        bytes(packed),
+    )  # the header has bytes that do not matter; no magic means no compression
+
+
+def test_bytes_behind_the_stream_are_not_lost_silently() -> None:
+    with pytest.raises(DataError, match="bytes follow the gzip stream"):
+        read(gzip.compress(TEXT) + b"more")
+
+
+def test_a_bomb_is_stopped() -> None:
+    bomb = gzip.compress(bytes(20_000_000))
+    with pytest.raises(DataError, match="decompression bomb"):
+        read(bomb, Limits(ratio=100, free_bytes=1_000_000))
+    assert len(read(bomb)) == 20_000_000
+    assert len(read(bomb, Limits(ratio=2000, free_bytes=0))) == 20_000_000
+
+
+def test_a_large_plain_file_is_no_bomb() -> None:
+    assert len(read(bytes(2_000_000), Limits(ratio=0.1, free_bytes=10))) == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("magic", "name", "by_hand"),
+    [
+        (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
+        (b"PK\x03\x04", "zip", "unzip"),
+        (b"\x1f\x9d", "compress", "uncompress"),
+    ],
+)
+def test_what_is_not_supported_is_named_with_the_way_out(magic: bytes, name: str, by_hand: str) -> None:
+    with pytest.raises(DataError, match=f"compressed with {name}") as caught:
+        read(magic + b"rest")
+    assert by_hand in caught.value.hint
+
+
+def test_what_passes_is_counted() -> None:
+    for content, lines in ((b"", 0), (b"a", 1), (b"a\n", 1), (b"a\nb", 2), (TEXT, 20_000)):
+        packed = gzip.compress(content)
+        counted = Decompressed(io.BytesIO(packed), source="x")
+        io.BufferedReader(counted, 7).read()
+        assert (counted.lines, counted.bytes, counted.stored_bytes) == (lines, len(content), len(packed))
+        assert counted.compression == "gzip"
+
+
+def test_closing_it_closes_the_file() -> None:
+    file = io.BytesIO(gzip.compress(TEXT))
+    decompress(file, source="x").close()
+    assert file.closed

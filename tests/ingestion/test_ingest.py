@@ -1,0 +1,213 @@
+"""Files into RAW."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import json
+import tracemalloc
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from cybersec_mlops.errors import DataError, PlatformError
+from cybersec_mlops.ingestion.compression import Limits
+from cybersec_mlops.ingestion.ingest import find_sources, ingest, open_original, store_original
+from cybersec_mlops.ingestion.originals import object_key, read_manifest, receipt_key
+from cybersec_mlops.ingestion.sources import Source, expand
+from cybersec_mlops.storage.objects import ObjectStore
+
+SAMPLES = Path(__file__).parent / "samples"
+CONN = (SAMPLES / "zeek_conn.log").read_bytes()
+DNS = b"#separator \\x09\n#path\tdns\n#fields\tts\tuid\tquery\n1\tC\tx\n"
+
+
+@pytest.fixture(params=["memory", "file"])
+def raw(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "file":
+        return ObjectStore.from_url(f"file://{tmp_path}/raw")
+    return ObjectStore.from_url(f"memory://ingest-{request.node.name}")
+
+
+def source_of(path: Path) -> Source:
+    (source,) = expand(str(path)).sources
+    return source
+
+
+def keys(raw: ObjectStore) -> list[str]:
+    return [key for key, _ in raw.list()]
+
+
+def test_originals_are_stored_byte_for_byte_under_their_hash(raw: ObjectStore, tmp_path: Path) -> None:
+    packed = gzip.compress(CONN, mtime=0)
+    (tmp_path / "conn.log.gz").write_bytes(packed)
+    original = store_original(source_of(tmp_path / "conn.log.gz"), raw)
+    sha256 = hashlib.sha256(packed).hexdigest()
+    assert original.sha256 == sha256
+    assert raw.get_bytes(object_key(sha256)) == packed
+    assert (original.format, original.variant, original.compression) == ("zeek_conn", "tsv", "gzip")
+    assert (original.bytes, original.decompressed_bytes, original.lines) == (len(packed), len(CONN), CONN.count(b"\n"))
+    assert original.stored
+    receipt = json.loads(raw.get_bytes(receipt_key(sha256)))
+    assert receipt["source_name"].endswith("conn.log.gz")
+    assert receipt["ignored"] == ["tunnel_parents"]
+
+
+def test_the_same_bytes_are_stored_once_under_any_name(raw: ObjectStore, tmp_path: Path) -> None:
+    for name in ("first.log", "second.log"):
+        (tmp_path / name).write_bytes(CONN)
+    reference, originals, _ = ingest([str(tmp_path / "first.log"), str(tmp_path / "second.log")], raw)
+    assert [original.stored for original in originals] == [True, False]
+    assert {Path(original.source_name).name for original in originals} == {"first.log"}
+    assert len(read_manifest(reference, raw)) == 1
+    before = keys(raw)
+    again, repeated, _ = ingest([str(tmp_path / "second.log")], raw)
+    assert again == reference
+    assert not repeated[0].stored
+    assert keys(raw) == before
+
+
+def test_a_damaged_object_is_written_again(raw: ObjectStore) -> None:
+    source = source_of(SAMPLES / "zeek_conn.log")
+    original = store_original(source, raw)
+    raw.put_bytes(object_key(original.sha256), b"x" * original.bytes, overwrite=True)
+    assert store_original(source, raw).stored
+    assert raw.get_bytes(object_key(original.sha256)) == CONN
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("empty.log", b"", "is empty"),
+        ("empty.log.gz", gzip.compress(b"", mtime=0), "is empty"),
+        ("dns.log", DNS, "another type: dns.log"),
+        ("what.bin", b"\x01\0\x02", "not of a known format"),
+        ("header.log", CONN.split(b"1718")[0], "a header and no rows"),
+        ("cut.log.gz", gzip.compress(CONN)[:-20], "the gzip stream ends early"),
+        ("bad.log.gz", b"\x1f\x8b\x08\0" + b"\xff" * 99, "the gzip stream is damaged"),
+        ("conn.log", CONN.replace(b"\tproto", b"\tprotocol"), "proto missing"),
+    ],
+)
+def test_a_named_file_that_cannot_be_used_leaves_nothing(
+    name: str, content: bytes, problem: str, raw: ObjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=problem) as caught:
+        ingest([str(tmp_path / name)], raw)
+    assert str(tmp_path / name) == caught.value.source
+    assert caught.value.hint
+    assert keys(raw) == []
+
+
+def test_in_a_folder_files_of_another_type_are_passed_over_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "conn.log").write_bytes(CONN)
+    (tmp_path / "dns.log").write_bytes(DNS)
+    (tmp_path / "quiet.log").write_bytes(CONN.split(b"1718")[0])
+    (tmp_path / "empty.log").write_bytes(b"")
+    found = find_sources([str(tmp_path)])
+    assert [Path(source.name).name for source in found.sources] == ["conn.log"]
+    assert {Path(item.name).name: item.reason.split(" (")[0] for item in found.skipped} == {
+        "dns.log": "a Zeek log of another type: dns.log",
+        "empty.log": "is empty",
+        "quiet.log": "a Zeek conn log with a header and no rows",
+    }
+
+
+@pytest.mark.parametrize("content", [CONN.replace(b"\tproto", b"\tprotocol"), b"\x1f\x8b\x08\0" + b"\xff" * 99])
+def test_in_a_folder_a_file_that_nearly_is_one_is_no_detail(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "conn.log").write_bytes(CONN)
+    (tmp_path / "worse.log").write_bytes(content)
+    with pytest.raises(DataError, match=r"worse\.log"):
+        find_sources([str(tmp_path)])
+
+
+def test_a_folder_without_anything_usable_says_what_was_there(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.log").write_bytes(DNS)
+    with pytest.raises(DataError, match=r"no file that can be used: .*0\.log .*and 2 more"):
+        find_sources([str(tmp_path)])
+    with pytest.raises(DataError, match="was named"):
+        find_sources([])
+
+
+def test_a_file_that_is_found_and_named_is_taken_once_and_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "dns.log").write_bytes(DNS)
+    (tmp_path / "conn.log").write_bytes(CONN)
+    found = find_sources([str(tmp_path), str(tmp_path / "conn.log")])
+    assert [source.explicit for source in found.sources] == [True]
+    assert [source.explicit for source in find_sources([str(tmp_path / "dns.log")]).sources] == [True]
+
+
+def test_files_whose_names_look_the_same_are_all_taken(tmp_path: Path) -> None:
+    for name in ("x\x1b.log", "x\\x1b.log"):
+        (tmp_path / name).write_bytes(CONN)
+    assert len(find_sources([str(tmp_path)]).sources) == 2
+
+
+def test_the_format_may_be_named(raw: ObjectStore) -> None:
+    with pytest.raises(DataError, match="is not of the format cicflowmeter"):
+        ingest([str(SAMPLES / "zeek_conn.log")], raw, format="cicflowmeter")
+    found = find_sources([str(SAMPLES)], format="zeek_conn")
+    assert {Path(source.name).suffix for source in found.sources} == {".log", ".json"}
+
+
+def test_a_bomb_is_stopped_before_anything_is_written(raw: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(CONN + b"#" * 10_000_000))
+    with pytest.raises(DataError, match="decompression bomb"):
+        ingest([str(tmp_path / "bomb.gz")], raw, limits=Limits(ratio=50, free_bytes=1 << 20))
+    assert keys(raw) == []
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(raw: ObjectStore) -> None:
+    contents = iter([CONN, CONN.replace(b"tcp", b"udp")])
+
+    def opener() -> BinaryIO:
+        return io.BytesIO(next(contents))
+
+    with pytest.raises(DataError, match="SHA-256") as caught:
+        store_original(Source("moving.log", len(CONN), True, opener, "moving"), raw)
+    assert "changed while it was read" in caught.value.hint
+    assert keys(raw) == []
+
+
+def test_an_original_opens_decompressed_and_leaves_no_copy(raw: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "conn.log.gz").write_bytes(gzip.compress(CONN))
+    (tmp_path / "scratch").mkdir()
+    original = store_original(source_of(tmp_path / "conn.log.gz"), raw)
+    with open_original(original, raw, tmp_path / "scratch") as stream:
+        assert stream.read() == CONN
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_an_original_that_was_damaged_in_the_store_is_never_read(raw: ObjectStore, tmp_path: Path) -> None:
+    original = store_original(source_of(SAMPLES / "zeek_conn.log"), raw)
+    raw.put_bytes(object_key(original.sha256), CONN.replace(b"tcp", b"udp"), overwrite=True)
+    with pytest.raises(PlatformError, match="does not match its SHA-256"):
+        open_original(original, raw, tmp_path)
+    raw.delete(object_key(original.sha256))
+    with pytest.raises(DataError):
+        open_original(original, raw, tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
+    raw = ObjectStore.from_url(f"file://{tmp_path}/raw")
+    row = CONN.splitlines(keepends=True)[8]
+    (tmp_path / "large.log").write_bytes(CONN + row * (200_000_000 // len(row)))
+    tracemalloc.start()
+    try:
+        original = store_original(source_of(tmp_path / "large.log"), raw)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert original.bytes > 199_000_000
+    assert peak < 100_000_000
+
+
+def test_an_original_has_no_trace_of_the_run(raw: ObjectStore) -> None:
+    first = store_original(source_of(SAMPLES / "kdd99.data"), raw)
+    second = store_original(source_of(SAMPLES / "kdd99.data"), raw)
+    assert dataclasses.replace(first, stored=False) == second

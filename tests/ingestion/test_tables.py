@@ -1,0 +1,79 @@
+"""Tables with headers, as every CSV format reads them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import polars as pl
+
+from cybersec_mlops.ingestion.delimited import Column, Layout
+from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition
+from cybersec_mlops.ingestion.screening import below_zero
+from cybersec_mlops.ingestion.tables import MAX_COLUMNS, Form, Table, names_of, read_table
+
+
+class Toy:
+    """A format of two columns, in any order."""
+
+    name = "toy"
+    has_time = False
+    native_columns = {"toy_a": pl.Float64(), "toy_b": pl.String()}  # noqa: RUF012 - read only
+    shortcut_columns: dict[str, str] = {}  # noqa: RUF012 - read only
+
+    def recognise(self, head: Head) -> Recognition | None:
+        return None
+
+    def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
+        return read_table(self, Table(form_of), stream, batch_bytes=batch_bytes)
+
+
+def form_of(names: list[str]) -> Form | None:
+    if sorted(names) != ["a", "b"]:
+        return None
+    columns = tuple(Column(f"toy_{name}", pl.Float64() if name == "a" else pl.String()) for name in names)
+    return Form(
+        Layout(",", columns),
+        (below_zero("toy_a"),),
+        impossible=lambda frame: {"toy_a": int((frame["toy_a"] == 7).sum())},
+    )
+
+
+def read(text: str, batch_bytes: int = 1 << 20) -> list[Batch]:
+    return list(Toy().read(io.BytesIO(text.encode()), source="toy.csv", batch_bytes=batch_bytes))
+
+
+def test_names_have_neither_blanks_nor_quotes_nor_marks() -> None:
+    assert names_of(b'\xef\xbb\xbf"a", b,"c d",\r') == ["a", "b", "c d", ""]
+
+
+def test_rows_are_read_under_their_header() -> None:
+    (batch,) = read("a,b\n1,x\n2,\n")
+    assert batch.rows.select("toy_a", "toy_b", "raw_line").rows() == [(1.0, "x", 2), (2.0, None, 3)]
+
+
+def test_a_repeated_header_is_counted_and_a_new_one_holds() -> None:
+    (batch,) = read("a,b\n1,x\na,b\n2,y\nb,a\nz,3\n")
+    assert batch.rows.select("toy_a", "toy_b").rows() == [(1.0, "x"), (2.0, "y"), (3.0, "z")]
+    assert batch.skipped == {"repeated_header": 2}
+    assert batch.read == 5
+
+
+def test_rows_before_the_header_are_set_aside() -> None:
+    (batch,) = read("junk\n1,x\na,b\n1,x\n")
+    assert batch.rejected.select("raw_line", "reason").rows() == [(1, "no_header"), (2, "no_header")]
+    assert batch.rows["raw_line"].to_list() == [4]
+
+
+def test_the_header_holds_for_later_batches() -> None:
+    batches = read("a,b\n1,x\n-1,x\n7,x\na,b\n2,y\n", batch_bytes=4)
+    assert [value for batch in batches for value in batch.rows["toy_a"]] == [1.0, 7.0, 2.0]
+    assert [value for batch in batches for value in batch.rejected["raw_line"]] == [3]
+    assert sum(batch.skipped.get("repeated_header", 0) for batch in batches) == 1
+    assert sum(batch.nulled.get("toy_a", 0) for batch in batches) == 1
+
+
+def test_a_line_of_too_many_columns_is_no_header() -> None:
+    (batch,) = read("a" + ",b" * (MAX_COLUMNS + 1) + "\n")
+    assert batch.rejected["reason"].to_list() == ["no_header"]
