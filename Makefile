@@ -24,7 +24,8 @@ help:  ## Say what there is
 	@touch $@
 
 run: .venv/run.stamp  ## Train and evaluate a detector on a synthetic day of traffic
-	@$(BIN)/cybersec-mlops demo
+	@test -d .demo/synthetic-day || $(BIN)/cybersec-mlops simulate .demo/synthetic-day
+	@$(BIN)/cybersec-mlops run .demo/synthetic-day --dataset synthetic-day || test $$? -eq 5  # 5: not better than before
 
 test: .venv/dev.stamp  ## Run every test, real services included
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -1,20 +1,21 @@
-"""The commands. The only place where an error becomes an exit code; nothing heavy is imported before it is needed."""
+"""The commands. Nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from cybersec_mlops import __version__
-from cybersec_mlops.errors import ConfigError, CybersecMlopsError
+from cybersec_mlops.commands import audit, models
+from cybersec_mlops.commands.session import Json, ending_with_exit_code
+from cybersec_mlops.errors import ConfigError
 
 if TYPE_CHECKING:
     from cybersec_mlops.config import RunSpec
@@ -28,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(audit.app)
+app.add_typer(models.app)
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs or s3:// prefixes.", show_default=False)
@@ -39,7 +42,6 @@ Tests = Annotated[
 Dataset = Annotated[str | None, typer.Option(help="Name of the data; default: from the first source.")]
 Format = Annotated[str | None, typer.Option("--format", help="The logs' format; default: recognised from the content.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings, see examples/run.toml.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of every task.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="A run's id, or the uri that the phase before printed.")]
 Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The same for the test set.")]
@@ -206,20 +208,6 @@ def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbo
     raise typer.Exit(performed.exit_code)
 
 
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """End a command that runs no flow with the error's sentence and its exit code."""
-    from cybersec_mlops.presentation import print_error
-
-    try:
-        yield
-    except CybersecMlopsError as error:
-        if os.environ.get("CYBERSEC_MLOPS_DEBUG"):
-            raise
-        print_error({"kind": error.kind, "message": error.message, "hint": error.hint or None})
-        raise typer.Exit(error.exit_code) from None
-
-
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Where to write; made when missing.")],
@@ -234,7 +222,7 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Write labelled SYNTHETIC traffic, for demos and load tests."""
-    with _errors():
+    with ending_with_exit_code():
         from cybersec_mlops.simulate.simulate import simulate as write
 
         made = write(
@@ -262,7 +250,7 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20, as_json: Json = False
 ) -> None:
     """List the runs in the audit."""
-    with _errors():
+    with ending_with_exit_code():
         from cybersec_mlops.pipeline.platform import open_platform
         from cybersec_mlops.presentation import print_runs
 
@@ -283,7 +271,7 @@ def show(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")], as_json: Json = False
 ) -> None:
     """Show a run: phases, artefacts, metrics, lineage."""
-    with _errors():
+    with ending_with_exit_code():
         from cybersec_mlops.pipeline.platform import open_platform
         from cybersec_mlops.pipeline.result import describe_run
         from cybersec_mlops.presentation import print_described

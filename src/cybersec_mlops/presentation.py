@@ -6,8 +6,12 @@ Every text may come from a log file: control characters are replaced, and Rich's
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -78,6 +82,8 @@ def print_run(document: Mapping[str, Any], places: Mapping[str, Any]) -> None:
     report = document["phases"]["evaluation"]["report"]
     if report:
         console.print(Text("  report: ", style="bold") + safe(report))
+    if places.get("audit_head"):
+        console.print(Text("  audit: ", style="bold") + safe(places["audit_head"]))
     for line in _next_steps(document, places):
         console.print(Text("  next: ", style="bold") + safe(line))
 
@@ -97,10 +103,19 @@ def _detection(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _next_steps(document: Mapping[str, Any], places: Mapping[str, Any]) -> list[str]:
-    command = places.get("command", "cybersec-mlops")
+    command = own_name()
     if places.get("synthetic"):
         return [f"{command} run /path/to/your/logs", f"{command} show {document['run_id']}"]
     return [f"{command} show {document['run_id']}"] if document["status"] != "failed" else []
+
+
+def own_name() -> str:
+    """Return what a person types to call this program: its name where it is on the PATH, its path elsewhere."""
+    called = Path(sys.argv[0])
+    found = shutil.which(called.name)
+    if called.name != "cybersec-mlops" or (found and Path(found).samefile(called)):
+        return "cybersec-mlops"
+    return os.path.relpath(called)
 
 
 def _count(value: Any) -> str:
@@ -142,3 +157,58 @@ def _print_tree(console: Console, value: Any, indent: str) -> None:
             _print_tree(console, inner, f"{indent}  ")
         else:
             console.print(safe(f"{indent}{name}: {'-' if inner in (None, [], {}) else inner}"))
+
+
+def print_trace(document: Mapping[str, Any]) -> None:
+    """Print where a thing came from and what it led to."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(safe(document["thing"], "bold") + safe(f"  {document['kind']}"))
+    for title, name in (("it is", "objects"), ("made of", "sources")):
+        console.print(Text(f"\n{title}", style="bold"))
+        for reference in document[name]:
+            size = "" if reference.get("bytes") is None else f"  {reference['bytes']:,} bytes"
+            console.print(safe(f"  {reference['sha256']}{size}  {reference['uri']}"))
+            for known in reference.get("names", ()):
+                console.print(safe(f"    came as {known}"))
+    for title, name in (("made by", "made_by"), ("led to", "led_to"), ("told of its models", "told")):
+        console.print(Text(f"\n{title}", style="bold"))
+        for event in document[name]:
+            _print_event(console, event)
+    for uri, reason in document["unread"].items():
+        _stderr().print(Text("not looked into: ", style="yellow") + safe(f"{uri}: {reason}"))
+
+
+def _print_event(console: Console, event: Mapping[str, Any]) -> None:
+    line = safe(f"  row {event['id']}  {event['started_at']:%Y-%m-%d %H:%M:%S}  {event['phase']} ")
+    console.print(line + safe(event["status"], _STATUS_STYLE.get(event["status"], "")) + safe(f"  {event['run_id']}"))
+    told = {
+        "dataset": event["dataset"],
+        "rows": event["rows"],
+        "code": event["code_version"],
+        "uri": event["outputs"].get("uri"),
+        "report": event["outputs"].get("report"),
+        "snapshot": event["outputs"].get("snapshot"),
+        "prefect flow run": event["prefect_flow_run_id"],
+    }
+    _print_tree(console, {name: value for name, value in told.items() if value not in (None, "")}, "    ")
+    if event["parameters"]:
+        _print_tree(console, {"parameters": event["parameters"]}, "    ")
+    if event["metrics"]:
+        _print_tree(console, {"metrics": event["metrics"]}, "    ")
+
+
+def print_models(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print the registered versions, a line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    for one in found:
+        line = safe(f"{one['dataset']}  version {one['version']}  {one['registered_at']:%Y-%m-%d %H:%M:%S}  ")
+        console.print(line + safe(f"{', '.join(one['aliases']) or '-':<10}", "green") + safe(f"  {one['uri']}"))
+    if not found:
+        console.print("no model yet")
+
+
+def print_model(document: Mapping[str, Any]) -> None:
+    """Print everything about one version."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(safe(f"{document['dataset']} version {document['version']}", "bold"))
+    _print_tree(console, {name: value for name, value in document.items() if name not in ("dataset", "version")}, "  ")

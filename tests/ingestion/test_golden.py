@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,8 @@ COLLECTIONS = (
 
 @pytest.fixture(scope="module")
 def manifest(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
-    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "MANIFEST.json"
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
+    path = Path(os.environ.get("CYBERSEC_MLOPS_TEST_DATA", default)) / "MANIFEST.json"
     if not path.exists():
         pytest.skip(f"{path} is not there: the real logs are not part of the project")
     return {entry["file"]: entry for entry in json.loads(path.read_text())["files"]}

@@ -83,6 +83,7 @@ def perform(executor: str, spec: Callable[[], RunSpec], *, verbose: bool = False
     """
     run_id: str | None = None
     error: BaseException | None = None
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work must not spin on a busy machine
     try:
         ready = spec()
         with prefect_server(verbose=verbose):

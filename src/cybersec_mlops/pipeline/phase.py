@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
-from cybersec_mlops.errors import CybersecMlopsError
+from cybersec_mlops.errors import CybersecMlopsError, DataError
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
@@ -124,7 +124,10 @@ def find_result(platform: Platform, phase: Phase) -> Outcome | None:
 
 
 def _holds(platform: Platform, reference: Reference) -> bool:
-    return platform.layers.store_of(reference.uri).holds(reference)
+    try:
+        return platform.layers.store_of(reference.uri).holds(reference)
+    except DataError:  # in a store that is no longer ours, or removed while it was read: not there
+        return False
 
 
 def references_in(value: Any) -> Iterator[Reference]:

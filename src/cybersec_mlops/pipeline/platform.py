@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from sqlalchemy import inspect
+
+from cybersec_mlops.audit.grants import CATALOGUE_TABLES, grant
 from cybersec_mlops.audit.log import AuditLog
 from cybersec_mlops.audit.registry import ModelRegistry
 from cybersec_mlops.config import Settings
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.storage.layers import Layers
+from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.silver import SilverCatalog
 
 
@@ -76,4 +80,25 @@ def _open(settings: Settings) -> Platform:
             ) from None
     layers = Layers.open(settings.store_template, settings.layer_urls)
     layers.ensure()
-    return Platform(settings, layers, AuditLog.open(settings.database))
+    return Platform(settings, layers, AuditLog.open(settings.database, migrate=False))
+
+
+def prepare_database(url: str, *, grant_role: str | None = None) -> None:
+    """Bring a database to this version's schema, and let a role use it that can change nothing in the audit.
+
+    The catalogue's tables are made here only for such a role: whoever makes them owns them, and may change their rows.
+
+    Raises
+    ------
+    ConfigError
+        There is no such role, or no right would bind it.
+    PlatformError
+        The database failed, or has a newer schema.
+    """
+    audit = AuditLog.open(url)
+    if grant_role is not None:
+        with audit.database.reading() as connection:
+            missing = not set(CATALOGUE_TABLES) <= set(inspect(connection).get_table_names())
+        if missing and not audit.database.is_sqlite:
+            SilverCatalog.open(url, ObjectStore.from_url("memory://migration"))  # makes them, and touches no store
+        grant(audit.database, grant_role)

@@ -112,7 +112,8 @@ def places_of(events: Sequence[StoredEvent]) -> dict[str, Any]:
     reasons: list[str] = next(
         (event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), []
     )
-    return {"synthetic": synthetic, "reasons": reasons}
+    head = f"{events[-1].id}:{events[-1].hash}" if events else None
+    return {"synthetic": synthetic, "reasons": reasons, "audit_head": head}
 
 
 def describe_run(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:

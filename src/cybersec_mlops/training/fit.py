@@ -141,7 +141,7 @@ def _fit_parts(
     calibration: Mask,
 ) -> Detector:
     scale, final = _halves(calibration)
-    model = fit_novelty_model(matrix[benign], len(encoder.numeric), spec)
+    model = fit_novelty_model(matrix[benign], len(encoder.numeric), spec, screen=not has_labels(train))
     novelty = calibrate_novelty(model, matrix[scale])
     novelty_surprise = fit_surprise(np.round(novelty.score(matrix[scale]), DECIMALS))
     supervised = _fit_supervised(train, matrix, spec, fitted, scale) if labelled else None

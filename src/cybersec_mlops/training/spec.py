@@ -60,8 +60,8 @@ class TrainingSpec(BaseModel):
     novelty_rows: int = Field(default=100_000, ge=1_000)
     """Benign rows that the novelty detector learns from at most; a seeded sample is drawn of more."""
 
-    novelty_trim: float = Field(default=0.02, ge=0, lt=0.5)
-    """Share of the novelty detector's rows that its second fit leaves out as the least like the rest."""
+    novelty_trim: float = Field(default=0.1, ge=0, lt=0.5)
+    """Where no row has a label: share of rows, the most isolated, that the novelty detector is not fitted on."""
 
     hidden: tuple[int, ...] = Field(default=(64, 16, 64), min_length=1, max_length=7)
     """Widths of the autoencoder's hidden layers."""

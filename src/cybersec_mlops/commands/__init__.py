@@ -1,0 +1,1 @@
+"""Groups of commands that run no flow: the evidence, the models, a stack on one machine."""
