@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.errors import DataError
@@ -40,6 +40,7 @@ def test_the_kind_is_told_from_the_first_bytes(kind: str) -> None:
     assert read(packed) == TEXT
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(sorted(KINDS)), st.integers(1, 64))
 def test_any_content_comes_back_in_pieces_of_any_size(content: bytes, kind: str, size: int) -> None:
     if kind == "none" and compression_of(content[:8]) != "none":
@@ -76,6 +77,7 @@ def test_the_line_reached_is_that_of_the_content() -> None:
     assert "byte 11 of its content" in caught.value.message
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(["gzip", "bzip2", "xz"]))
 def test_a_damaged_stream_is_an_error_or_the_content(position: int, change: int, kind: str) -> None:
     packed = bytearray(KINDS[kind](TEXT[:4000]))

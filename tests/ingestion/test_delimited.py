@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.ingestion.delimited import Cells, Column, Layout, read_cells, split_quoted
@@ -82,12 +82,14 @@ def test_quotes_are_letters_where_the_format_has_none() -> None:
     assert cells.frame["d"].to_list() == ['"d']
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_line_can_be_split_or_not(text: str) -> None:
     cells = split_quoted(text.encode(errors="replace"), ",")
     assert cells is None or all(isinstance(cell, str) for cell in cells)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(["1", "-", "2.5", "x", "", "1e400", "nan"]), min_size=1, max_size=6), max_size=8)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.connections import BACKGROUND, BENIGN, LABEL_SCHEMA
@@ -27,6 +27,7 @@ def test_one_attack_has_one_spelling(text: str) -> None:
     assert one_spelling(text) == "Web Attack - XSS"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_spelling_is_idempotent_and_safe_to_show(text: str) -> None:
     once = one_spelling(text)

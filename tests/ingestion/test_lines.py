@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
@@ -18,6 +18,7 @@ def cleaned(data: bytes, encoding: Encoding = "utf-8", limit: int = 100) -> tupl
     return lines, rejected.frame()["reason"].to_list(), skipped
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line)), st.integers(1, 50), st.booleans())
 def test_blocks_hold_every_line_once_with_its_number(content: list[bytes], size: int, last_newline: bool) -> None:
     data = b"".join(line + b"\n" for line in content)
@@ -52,6 +53,7 @@ def test_numbers_stay_those_of_the_original_after_edits() -> None:
     assert lines.part(1, 1).height == 0
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_part_is_what_a_list_slice_is(data: st.DataObject) -> None:
     content = data.draw(st.lists(st.sampled_from([b"", b"a", b"bb"]), max_size=8))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
@@ -24,6 +24,7 @@ def test_no_rows_still_have_the_columns() -> None:
     assert dict(Rejected().frame().schema) == REJECTED_ROWS
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 40))
 def test_what_is_shown_is_short_and_cannot_steer_a_terminal(text: str, limit: int) -> None:
     shown = printable(text, limit)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.errors import DataError
@@ -146,6 +146,7 @@ def test_objects_of_a_store_are_found_by_key_and_by_prefix() -> None:
         expand_store(store, "nowhere")
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 20))
 def test_pieces_read_as_one_file(pieces: list[bytes], size: int) -> None:
     stream = stream_of(iter(pieces))

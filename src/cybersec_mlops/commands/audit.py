@@ -89,7 +89,7 @@ def trace(
         str,
         typer.Argument(
             metavar="THING",
-            help="A SHA-256 or its beginning, a uri, DATASET@VERSION, DATASET@champion, a snapshot's tag, a key, a run.",
+            help="A SHA-256 or its beginning, a uri, DATASET@VERSION, DATASET@champion, a snapshot, a key, a run.",
         ),
     ],
     as_json: Json = False,

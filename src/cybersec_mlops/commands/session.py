@@ -1,4 +1,4 @@
-"""What every command shares: an error ends it with a sentence and an exit code, and the audit is that of the settings."""
+"""What commands share: an error ends them with a sentence and an exit code, the audit is that of the settings."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class _Inputs:
 
     def named(self, spec: RunSpec) -> RunSpec:
         """Return the spec with the dataset of the run, where none was given."""
-        known = [event.dataset for event in self._events if event.phase in ("run", "ingestion") and event.dataset]
+        known = [event.dataset for event in self._events if event.dataset and event.parameters.get("role") != "test"]
         if spec.dataset is not None:
             return spec
         if not known:
@@ -67,10 +67,16 @@ class _Inputs:
 
     def silver(self, source: str, test: str | None) -> dict[str, Any]:
         """Return the references of the train and the test snapshot."""
+        if "://" not in source and self._trained_on() is not None:
+            return {"train": self._trained_on(), "test": self.of("transformation", "test", test)}
         return {
             "train": self.of("transformation", "train", source),
             "test": self.of("transformation", "test", test),
         }
+
+    def _trained_on(self) -> dict[str, Any] | None:
+        """Return the snapshot that a run of the training alone worked on."""
+        return next((event.inputs[0] for event in self._events if event.phase == "training" and event.inputs), None)
 
     def of(self, phase: str, role: str | None, named: str | None, *, output: str = "manifest") -> dict[str, Any] | None:
         """Return the reference that a phase of the run made, or that a uri names; None for a test set not there."""

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Final
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from cybersec_mlops.audit.grants import CATALOGUE_TABLES, grant
 from cybersec_mlops.audit.log import AuditLog
 from cybersec_mlops.audit.registry import ModelRegistry
 from cybersec_mlops.config import Settings
-from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.errors import ConfigError, PlatformError
 from cybersec_mlops.storage.layers import Layers
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.silver import SilverCatalog
@@ -83,6 +84,12 @@ def _open(settings: Settings) -> Platform:
     return Platform(settings, layers, AuditLog.open(settings.database, migrate=False))
 
 
+_OWNS_THE_AUDIT: Final = (
+    "SELECT pg_has_role(tableowner, 'MEMBER') FROM pg_tables"
+    " WHERE tablename = 'audit_events' AND schemaname = current_schema()"
+)
+
+
 def prepare_database(url: str, *, grant_role: str | None = None) -> None:
     """Bring a database to this version's schema, and let a role use it that can change nothing in the audit.
 
@@ -91,13 +98,18 @@ def prepare_database(url: str, *, grant_role: str | None = None) -> None:
     Raises
     ------
     ConfigError
-        There is no such role, or no right would bind it.
+        There is no such role, no right would bind it, or the database's user may not grant any.
     PlatformError
         The database failed, or has a newer schema.
     """
     audit = AuditLog.open(url)
     if grant_role is not None:
         with audit.database.reading() as connection:
+            if not audit.database.is_sqlite and not connection.scalar(text(_OWNS_THE_AUDIT)):
+                raise ConfigError(
+                    f"{audit.database.name}: this role does not own the audit, so it can grant nothing",
+                    hint="run it with the owner's CYBERSEC_MLOPS_DATABASE_URL",
+                )
             missing = not set(CATALOGUE_TABLES) <= set(inspect(connection).get_table_names())
         if missing and not audit.database.is_sqlite:
             SilverCatalog.open(url, ObjectStore.from_url("memory://migration"))  # makes them, and touches no store

@@ -121,6 +121,8 @@ class SilverCatalog:
         if (done := self._find(table, tag)) is not None:
             return done
         stored = self._table(table, schema)
+        if (done := _tagged(stored, table, tag)) is not None:
+            return done  # others published it since; the commit below is refused only for what comes after this state
         with stored.transaction() as transaction:
             _add_columns(table, transaction, schema)
             _replace_content(stored, transaction, parts, tag)
@@ -146,10 +148,7 @@ class SilverCatalog:
             stored = self._catalog.load_table(table)
         except NoSuchTableError:
             return None
-        found = stored.snapshot_by_name(tag)
-        if found is None or found.summary is None:
-            return None
-        return Snapshot(table, found.snapshot_id, tag, int(found.summary["total-records"] or 0), stored.location())
+        return _tagged(stored, table, tag)
 
     def scan(self, table: str, tag: str) -> pl.LazyFrame:
         """Read a tagged snapshot, for people and tests; its parts are not verified against their hashes.
@@ -203,6 +202,13 @@ class SilverCatalog:
 
     def _retried(self, action: Callable[[], T]) -> T:
         return _retried(action, self._catalog.engine.url)
+
+
+def _tagged(stored: Table, table: str, tag: str) -> Snapshot | None:
+    found = stored.snapshot_by_name(tag)
+    if found is None or found.summary is None:
+        return None
+    return Snapshot(table, found.snapshot_id, tag, int(found.summary["total-records"] or 0), stored.location())
 
 
 def _driver_url(database_url: str) -> URL:

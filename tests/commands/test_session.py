@@ -1,0 +1,43 @@
+"""An error ends a command with its sentence and its exit code, whatever the command."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+import typer
+
+from cybersec_mlops.commands.session import ending_with_exit_code, open_audit, print_json
+from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, GateError, PlatformError
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, PlatformError, GateError])
+def test_an_error_becomes_its_exit_code(kind: type[CybersecMlopsError], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, ending_with_exit_code():
+        raise kind("it broke", hint="mend it")
+    assert ended.value.exit_code == kind.exit_code
+    shown = capsys.readouterr()
+    assert "it broke" in shown.err
+    assert "mend it" in shown.err
+    assert not shown.out
+
+
+def test_a_debugger_sees_the_error_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYBERSEC_MLOPS_DEBUG", "1")
+    with pytest.raises(DataError), ending_with_exit_code():
+        raise DataError("it broke")
+
+
+def test_times_are_printed_with_their_zone(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"at": datetime(2026, 1, 2, tzinfo=UTC)})
+    assert json.loads(capsys.readouterr().out) == {"at": "2026-01-02T00:00:00+00:00"}
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("services")
+def test_a_database_that_was_not_migrated_is_not_touched(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYBERSEC_MLOPS_DATABASE_URL", postgres_url)
+    for _ in range(2):
+        with pytest.raises(PlatformError, match="no audit schema"):
+            open_audit()
