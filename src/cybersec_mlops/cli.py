@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from cybersec_mlops import __version__
-from cybersec_mlops.commands import audit, models
+from cybersec_mlops.commands import audit, models, stack
 from cybersec_mlops.commands.session import Json, ending_with_exit_code
 from cybersec_mlops.errors import ConfigError
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(audit.app)
 app.add_typer(models.app)
+app.add_typer(stack.app)
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs or s3:// prefixes.", show_default=False)

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.commands.conftest import World
+from typer.testing import Result
 
 from cybersec_mlops.commands.audit import parse_head
 from cybersec_mlops.errors import ConfigError
@@ -151,7 +151,7 @@ def test_a_granted_role_reads_and_appends_and_changes_nothing(
         connection.execute("UPDATE iceberg_tables SET metadata_location = NULL")
         for statement in ("DELETE FROM audit_events", "UPDATE audit_head SET count = 0", "TRUNCATE audit_events"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
     done = call("audit", "migrate", "--grant-role", role)
     assert done.exit_code == 2, "it owns nothing and so can grant nothing"
     assert secret not in done.output

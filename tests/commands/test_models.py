@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from click.testing import Result
 from tests.commands.conftest import World
+from typer.testing import Result
 
 Call = Callable[..., Result]
 Document = Callable[..., Any]

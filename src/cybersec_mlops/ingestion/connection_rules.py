@@ -1,0 +1,76 @@
+"""Rules and times that the formats of network sensors share, on canonical columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.ingestion.screening import Rule, outside
+
+LAST_SECOND: Final = 4_102_444_800
+"""The end of 2099: a later time is a fault of the clock or of the file."""
+
+PORT: Final = ("bad_port", "a port 0-65535")
+COUNT: Final = ("bad_count", "a count of 0 or more")
+DURATION: Final = ("bad_duration", "seconds, 0 or more")
+
+
+def not_an_address(name: str) -> Rule:
+    """Return the rule that a column is an address: IPv4, IPv6, or of a MAC."""
+    broken = pl.col(name).str.contains(r"[^0-9A-Fa-f.:]") | (pl.col(name).str.len_bytes() > 45)
+    return Rule(name, "bad_address", "an IPv4 or IPv6 address", broken)
+
+
+def not_a_port(name: str) -> Rule:
+    """Return the rule that a number is a port."""
+    return outside(name, 0, 65_535, reason=PORT[0], expected=PORT[1])
+
+
+def not_a_duration(name: str = "duration_s") -> Rule:
+    """Return the rule that a number is a plausible duration in seconds."""
+    return outside(name, 0, 1e9, reason=DURATION[0], expected=DURATION[1])
+
+
+def not_a_time(field: str, parsed: str, expected: str) -> Rule:
+    """Return the rule that `parsed`, the time that `field` was read as, is from 1970 to 2099."""
+    epoch = pl.col(parsed).dt.epoch("s")
+    return Rule(field, "bad_time", expected, epoch.is_null() | ~epoch.is_between(0, LAST_SECOND))
+
+
+def checked_zone(timezone: str) -> str:
+    """Return the name of a zone that there is.
+
+    Raises
+    ------
+    ConfigError
+        There is no such zone.
+    """
+    try:
+        ZoneInfo(timezone)
+    except (ValueError, OSError, KeyError) as error:
+        raise ConfigError(
+            f"unknown timezone {timezone!r}", hint='use an IANA name such as "Europe/Prague" or "UTC"'
+        ) from error
+    return timezone
+
+
+def parse_times(texts: pl.Series, formats: Sequence[str], timezone: str) -> pl.Series:
+    """Return times in UTC, null where a text is none: ISO 8601 with its zone, else `formats` in `timezone`.
+
+    >>> texts = pl.Series(["2021-06-06T15:59:46.457984+0200", "2021-06-06T15:59:46"])
+    >>> parse_times(texts, ["%Y-%m-%dT%H:%M:%S%.f"], "UTC").dt.to_string("iso").to_list()
+    ['2021-06-06 13:59:46.457984+00:00', '2021-06-06 15:59:46.000000+00:00']
+    """
+    texts = texts.str.strip_chars()
+    found = texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    for pattern in formats:
+        if found.null_count() == texts.null_count():
+            break
+        local = texts.str.to_datetime(pattern, time_unit="us", strict=False)
+        zoned = local.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+        found = pl.select(pl.coalesce(found, zoned.dt.convert_time_zone("UTC"))).to_series()
+    return found.alias(texts.name)

@@ -1,0 +1,304 @@
+"""The reader of Suricata's EVE log: its flow records, as JSON lines or as one JSON array.
+
+Source: https://docs.suricata.io/en/latest/output/eve/eve-json-format.html and Suricata's ``etc/schema.json``. What it
+copes with, and how:
+
+- records of other types (alert, dns, http, tls, ..., and netflow, which has one record for each direction) are passed
+  over and counted by type: everything that makes a connection is in the flow record;
+- times with ``+0200``, ``+02:00`` or ``Z``; times without a zone are read in the zone of the option;
+- a flow record's ``timestamp`` is the time of logging; the connection's is ``flow.start``;
+- bytes are counted with all headers, so they are the canonical ``*_ip_bytes``; Suricata counts no payload;
+- ``failed`` and ``unknown`` are no service; a flow's state is not Zeek's, so it stays a native column.
+
+In an array, ``raw_line`` is the place of the record in the array.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO, Final
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.connection_rules import (
+    checked_zone,
+    not_a_duration,
+    not_a_port,
+    not_a_time,
+    not_an_address,
+    parse_times,
+)
+from cybersec_mlops.ingestion.json_lines import (
+    CHUNK_BYTES,
+    array_lines,
+    broken_lines,
+    is_array,
+    objects_of,
+    objects_only,
+    parse_objects,
+)
+from cybersec_mlops.ingestion.labels import with_labels
+from cybersec_mlops.ingestion.lines import Lines, clean, read_lines
+from cybersec_mlops.ingestion.protocols import keyword
+from cybersec_mlops.ingestion.reader import BATCH_BYTES, HEAD_BYTES, Batch, Head, Recognition, Refusal, batch_schema
+from cybersec_mlops.ingestion.rejected import Rejected, printable
+from cybersec_mlops.ingestion.screening import VALUE_LIMIT, Rule, below_zero, conform, missing, screen
+from cybersec_mlops.ingestion.sources import stream_of
+from cybersec_mlops.ingestion.zeek_columns import label_name
+
+NAME: Final = "suricata_eve"
+_FLOW: Final = "flow"
+_PLAIN_TIMES: Final = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+_TIME: Final = "a time like 2021-06-06T15:59:46.457984+0200"
+_NUMBER, _TEXT, _TRUTH = pl.Int64(), pl.String(), pl.Boolean()
+
+_TOP: Final[dict[str, tuple[str, pl.DataType]]] = {
+    "flow_id": ("uid", _TEXT),
+    "src_ip": ("orig_h", _TEXT),
+    "src_port": ("orig_p", _NUMBER),
+    "dest_ip": ("resp_h", _TEXT),
+    "dest_port": ("resp_p", _NUMBER),
+    "proto": ("proto", _TEXT),
+    "app_proto": ("service", _TEXT),
+    "label": ("label_word", _TEXT),
+    "detailedlabel": ("label_detail", _TEXT),
+}
+_NESTED: Final[dict[str, dict[str, tuple[str, pl.DataType]]]] = {
+    "flow": {
+        "start": ("ts", _TEXT),
+        "end": ("end", _TEXT),
+        "pkts_toserver": ("orig_pkts", _NUMBER),
+        "pkts_toclient": ("resp_pkts", _NUMBER),
+        "bytes_toserver": ("orig_ip_bytes", _NUMBER),
+        "bytes_toclient": ("resp_ip_bytes", _NUMBER),
+        "state": ("eve_state", _TEXT),
+        "reason": ("eve_reason", _TEXT),
+        "alerted": ("eve_alerted", _TRUTH),
+    },
+    "tcp": {
+        "state": ("eve_tcp_state", _TEXT),
+        "tcp_flags_ts": ("eve_tcp_flags_orig", _TEXT),
+        "tcp_flags_tc": ("eve_tcp_flags_resp", _TEXT),
+    },
+}
+_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "event_type": _TEXT,
+    **{key: dtype for key, (_, dtype) in _TOP.items()},
+    **{key: pl.Struct({name: dtype for name, (_, dtype) in inner.items()}) for key, inner in _NESTED.items()},
+}
+_COUNTS: Final = ("orig_pkts", "resp_pkts", "orig_ip_bytes", "resp_ip_bytes")
+_EXPECTED: Final[dict[pl.DataType, tuple[str, str, type]]] = {
+    _NUMBER: ("bad_number", "a whole number", int),
+    _TRUTH: ("bad_boolean", "true or false", bool),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SuricataEVE:
+    """Suricata's EVE log.
+
+    Parameters
+    ----------
+    timezone : str
+        IANA name of the zone of times that do not say theirs.
+    """
+
+    timezone: str = "UTC"
+    name = NAME
+    has_time = True
+
+    def __post_init__(self) -> None:
+        """Check the zone; raises `ConfigError` where there is no such zone."""
+        checked_zone(self.timezone)
+
+    @property
+    def native_columns(self) -> Mapping[str, pl.DataType]:
+        """What Suricata says of a flow beside the canonical columns."""
+        names = [column for inner in _NESTED.values() for column, _ in inner.values() if column.startswith("eve_")]
+        return {name: _TRUTH if name == "eve_alerted" else _TEXT for name in names}
+
+    @property
+    def shortcut_columns(self) -> Mapping[str, str]:
+        """The sensor's own verdict."""
+        return {"eve_alerted": "whether a rule of the sensor matched: the label itself where labels come from rules"}
+
+    def recognise(self, head: Head) -> Recognition | Refusal | None:
+        """Recognise records with a type and a time."""
+        records = [record for record in objects_of(head) if "event_type" in record and "timestamp" in record]
+        if not records:
+            return None
+        kinds = Counter(printable(str(record["event_type"]), 40) for record in records)
+        others = ", ".join(sorted(kinds - Counter({_FLOW: kinds[_FLOW]})))
+        if head.complete and not kinds[_FLOW]:
+            return Refusal(
+                f"a Suricata EVE log of another type: it has no flow records, only {others}",
+                hint="enable `flow` among the types of eve-log in suricata.yaml; connections come from flow records",
+                passable=True,
+            )
+        flows = [record for record in records if record["event_type"] == _FLOW]
+        variant = "array" if is_array(head.data) else "json"
+        return Recognition(NAME, variant, has_time=True, notes=tuple(self._notes(flows, others)))
+
+    def _notes(self, flows: list[dict[str, Any]], others: str) -> Iterator[str]:
+        starts = [str(record["flow"].get("start")) for record in flows if isinstance(record.get("flow"), dict)]
+        if any(len(start) > 10 and not _has_zone(start) for start in starts):
+            yield f"its times have no zone; they are read as {self.timezone}"
+        if any("label" in record for record in flows):
+            yield "labelled"
+        if not flows:
+            yield f"its first {HEAD_BYTES >> 20} MiB hold no flow records"
+        if others:
+            yield f"also holds {others} records, which are passed over"
+
+    def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
+        """Read a log; see `Reader.read`."""
+        blocks = _blocks(stream, batch_bytes)
+        while True:
+            try:
+                if (block := next(blocks, None)) is None:
+                    return
+            except ValueError as error:
+                raise DataError(
+                    f"a JSON array that cannot be read to its end ({error})",
+                    source=source,
+                    hint="write it again with one record per line: jq -c '.[]' FILE",
+                ) from error
+            rejected, skipped = Rejected(), dict[str, int]()
+            lines = objects_only(clean(block, rejected, skipped), rejected, skipped)
+            rows = conform(self._rows(lines, rejected, skipped), batch_schema(self))
+            batch = Batch(rows, rejected.frame(), skipped)
+            if batch.read:
+                yield batch
+
+    def _rows(self, lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame:
+        try:
+            frame = parse_objects(lines, _SCHEMA)
+        except PolarsError:
+            lines = _set_broken_aside(lines, rejected, skipped)
+            frame = parse_objects(lines, _SCHEMA)
+        lines, frame = _flows_only(lines, frame, rejected, skipped)
+        frame = _flat(frame).with_columns(lines.numbers().alias("raw_line"))
+        start, end = (parse_times(frame[name], _PLAIN_TIMES, self.timezone) for name in ("ts", "end"))
+        frame = frame.with_columns(start.alias("start_parsed"), end.alias("end_parsed"))
+        frame = frame.with_columns(((end - start).dt.total_microseconds() / 1e6).alias("duration_s"))
+        return _finish(screen(frame, lines, _RULES, rejected, failed={}, value=_value_of))
+
+
+def _has_zone(time: str) -> bool:
+    return time.endswith("Z") or "+" in time or "-" in time[10:]
+
+
+def _blocks(stream: BinaryIO, batch_bytes: int) -> Iterator[Lines]:
+    """Cut a log into blocks, whether it is one array or one object per line."""
+    beginning = stream.read(CHUNK_BYTES)
+    whole = stream_of(chain([beginning], iter(lambda: stream.read(CHUNK_BYTES), b"")))
+    yield from (array_lines if is_array(beginning) else read_lines)(whole, batch_bytes=batch_bytes)
+
+
+def _set_broken_aside(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:
+    """Take away what cannot be parsed: rejected with the reason, or counted where it is no flow record."""
+    changes: dict[int, bytes | None] = {}
+    for index in broken_lines(lines, _SCHEMA):
+        changes[index] = None
+        try:
+            record = json.loads(lines.raw(index))
+            kind = record.get("event_type")
+        except (ValueError, RecursionError):
+            rejected.add(lines, index, "not_json", detail="a line that is no sound JSON object")
+            continue
+        if isinstance(kind, str) and kind != _FLOW:
+            _skip(skipped, kind, 1)
+        else:
+            reason, field, detail = _fault(record)
+            rejected.add(lines, index, reason, field=field, detail=detail)
+    return lines.edit(changes)
+
+
+def _fault(record: dict[str, Any]) -> tuple[str, str | None, str]:
+    """Say which value of a record has another type than the format's."""
+    for key, inner in _NESTED.items():
+        if record.get(key) is not None and not isinstance(record[key], dict):
+            return "bad_record", next(iter(inner.values()))[0], f'"{key}" is no object'
+    for column, dtype, value in _values(record):
+        if dtype not in _EXPECTED or value is None:
+            continue
+        reason, expected, kind = _EXPECTED[dtype]
+        if type(value) is not kind or abs(value) >= 1 << 63:
+            return reason, column, f'is "{printable(json.dumps(value), VALUE_LIMIT)}", expected {expected}'
+    return "not_json", None, "a line that is no sound JSON object"
+
+
+def _values(record: dict[str, Any]) -> Iterator[tuple[str, pl.DataType, Any]]:
+    for key, (column, dtype) in _TOP.items():
+        yield column, dtype, record.get(key)
+    for key, inner in _NESTED.items():
+        values = record.get(key)
+        for name, (column, dtype) in inner.items():
+            yield column, dtype, values.get(name) if isinstance(values, dict) else None
+
+
+def _value_of(line: bytes, field: str) -> str | None:
+    """Return the text of a canonical or native field in a line."""
+    found = {column: value for column, _, value in _values(json.loads(line))}
+    value = found["end"] if field == "duration_s" else found[field]
+    return None if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _skip(skipped: dict[str, int], kind: str, count: int) -> None:
+    reason = f"other_event:{printable(kind, 40)}"
+    skipped[reason] = skipped.get(reason, 0) + count
+
+
+def _flows_only(
+    lines: Lines, frame: pl.DataFrame, rejected: Rejected, skipped: dict[str, int]
+) -> tuple[Lines, pl.DataFrame]:
+    other = (frame["event_type"] != _FLOW).fill_null(value=True)
+    if not other.any():
+        return lines, frame
+    for kind, count in frame["event_type"].filter(other).drop_nulls().value_counts().iter_rows():
+        _skip(skipped, kind, count)
+    for index in frame["event_type"].is_null().arg_true().to_list():
+        detail = "a record without event_type, expected one of Suricata's EVE log"
+        rejected.add(lines, index, "not_eve", detail=detail)
+    return lines.edit(dict.fromkeys(other.arg_true().to_list())), frame.filter(~other)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    nested = [
+        pl.col(key).struct.field(name).alias(column)
+        for key, inner in _NESTED.items()
+        for name, (column, _) in inner.items()
+    ]
+    return frame.select(*(pl.col(key).alias(column) for key, (column, _) in _TOP.items()), *nested)
+
+
+_RULES: Final = (
+    missing("ts"),
+    not_a_time("ts", "start_parsed", _TIME),
+    Rule("end", "bad_time", _TIME, pl.col("end").is_not_null() & pl.col("end_parsed").is_null()),
+    not_a_duration(),
+    *(missing(name) for name in ("orig_h", "resp_h", "proto")),
+    *(not_a_port(name) for name in ("orig_p", "resp_p")),
+    *(not_an_address(name) for name in ("orig_h", "resp_h")),
+    *(below_zero(name) for name in _COUNTS),
+)
+
+
+def _finish(frame: pl.DataFrame) -> pl.DataFrame:
+    service = pl.col("service").str.to_lowercase()
+    numbers = {f"{number:03}": keyword(number) for number in range(256)}
+    frame = frame.with_columns(
+        pl.col("start_parsed").alias("ts"),
+        pl.col("proto").str.to_lowercase().replace(numbers),
+        pl.when(~service.is_in(["failed", "unknown", ""])).then(service).alias("service"),
+    )
+    if frame["label_word"].null_count() == frame.height:
+        return frame
+    both = pl.concat_str("label_word", "label_detail", separator="/").fill_null(pl.col("label_word"))
+    return with_labels(frame.with_columns(both.alias("label_text")), "label_text", label_name)

@@ -1,0 +1,41 @@
+"""The ingestion alone: what is stored, what is passed over, and that the same bytes are stored once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.zeek_sample import line, write_log
+
+from cybersec_mlops.config import RunSpec
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
+from cybersec_mlops.pipeline.platform import Platform
+
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("prefect")]
+
+
+def test_the_same_bytes_are_stored_once(prefect_api: str, platform: Platform, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write_log(folder / "conn.log", [line(1)])
+    shutil.copy(folder / "conn.log", folder / "again.log")
+    (folder / "notes.txt").write_text("hello")
+    first = data_ingestion_flow(RunSpec(sources=(str(folder),), dataset="d"), "r1")
+    event = platform.audit.events(run_id="r1")[-1]
+    assert event.outputs["objects"] == 1
+    assert event.outputs["bytes"] == (folder / "conn.log").stat().st_size
+    assert list(event.outputs["passed_over"]) == [str(folder / "notes.txt")]
+    assert sum(key.startswith("objects/") for key, _ in platform.layers.raw.list()) == 1
+
+    renamed = RunSpec(sources=(str(shutil.copy(folder / "conn.log", tmp_path / "other.log")),), dataset="d")
+    assert data_ingestion_flow(renamed, "r2")["train"] == first["train"]
+    assert platform.audit.events(run_id="r2")[-1].status == "reused"
+
+
+def test_a_source_that_is_not_there_leaves_an_audit_row(prefect_api: str, platform: Platform, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        data_ingestion_flow(RunSpec(sources=(str(tmp_path / "none.log"),), dataset="d"), "r1")
+    assert [event.status for event in platform.audit.events(run_id="r1")] == ["started", "failed"]
+    assert list(platform.layers.raw.list()) == []

@@ -1,0 +1,30 @@
+"""The transformation alone: counts in the audit, rows in an Iceberg table that others can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.zeek_sample import line, write_log
+
+from cybersec_mlops.config import RunSpec
+from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
+from cybersec_mlops.pipeline.data_transformation_flow import data_transformation_flow
+from cybersec_mlops.pipeline.platform import Platform
+
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("prefect")]
+
+
+def test_rows_and_refused_rows_are_tables(prefect_api: str, platform: Platform, tmp_path: Path) -> None:
+    lines = [*(line(number) for number in range(20)), line(20, resp_p="99999")]
+    spec = RunSpec(sources=(str(write_log(tmp_path / "conn.log", lines)),), dataset="Day 1".lower().replace(" ", "-"))
+    data_transformation_flow(spec, data_ingestion_flow(spec, "r1"), "r1")
+    told = platform.audit.events(run_id="r1", phase="transformation")[-1].outputs
+    assert (told["read"], told["rows"], told["quarantined"]) == (21, 20, 1)
+    assert told["labels_original"] == {"Benign": 18, "Malicious": 2}
+
+    rows = platform.catalog.scan(told["table"], told["tag"]).collect()
+    assert rows.height == 20
+    assert rows["orig_conns_600s"].null_count() == 0
+    refused = platform.catalog.scan(told["quarantine_table"], told["tag"]).collect()
+    assert refused.select("raw_line", "field").to_dicts() == [{"raw_line": 28, "field": "resp_p"}]
