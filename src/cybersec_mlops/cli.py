@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -194,12 +193,12 @@ def _continue(
 def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbose: bool, **inputs: Any) -> None:
     """Run one flow with a Prefect server, print what happened, end with the exit code."""
     from cybersec_mlops.pipeline.execute import Performed, perform
-    from cybersec_mlops.presentation import print_error, print_run, show_progress
+    from cybersec_mlops.presentation import print_error, print_run, print_traceback, show_progress
 
     show_progress(verbose=verbose)
     performed: Performed = perform(executor, spec, verbose=verbose, **inputs)
     if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
-        logging.getLogger("cybersec_mlops").error("traceback", exc_info=performed.error)
+        print_traceback(performed.error)
     if as_json:
         typer.echo(json.dumps(performed.document, allow_nan=False))
     else:

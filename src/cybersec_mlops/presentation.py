@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,11 @@ def print_error(error: Mapping[str, Any] | None) -> None:
     console.print(Text("error: ", style="bold red") + safe(error["message"]))
     if error.get("hint"):
         console.print(Text("  hint: ", style="bold") + safe(error["hint"]))
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print where an error was raised, for those who asked for it."""
+    _stderr().print(safe("".join(traceback.format_exception(error))))
 
 
 def print_run(document: Mapping[str, Any], places: Mapping[str, Any]) -> None:

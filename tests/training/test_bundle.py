@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.training import bundle
 from cybersec_mlops.training.bundle import read_bundle, write_bundle
-from cybersec_mlops.training.fit import FittedDetector
+from cybersec_mlops.training.fit import FittedDetector, fit_detector
+from cybersec_mlops.training.spec import TrainingSpec
 
 MakeRows = Callable[..., pl.DataFrame]
 
@@ -117,6 +118,19 @@ def test_rewritten_members_are_refused_by_the_manifest(data: bytes) -> None:
     members["arrays.safetensors"] = members["arrays.safetensors"][:-8] + b"changed!"
     with pytest.raises(DataError, match=r"arrays.safetensors was changed"):
         read_bundle(bundle._zip(members))
+
+
+def test_parts_of_different_models_do_not_pass_for_one(
+    data: bytes, make_rows: MakeRows, small_spec: TrainingSpec
+) -> None:
+    other = write_bundle(fit_detector(make_rows(300).drop("orig_pkts", "proto"), small_spec).detector)
+    for part in ("booster.ubj", "arrays.safetensors"):
+        members = {**members_of(data), part: members_of(other)[part]}
+        manifest = json.loads(members["manifest.json"])
+        manifest["members"][part]["sha256"] = hashlib.sha256(members[part]).hexdigest()
+        members["manifest.json"] = json.dumps(manifest).encode()
+        with pytest.raises(DataError, match="do not fit together"):
+            read_bundle(bundle._zip(members))
 
 
 def test_another_version_is_named(data: bytes) -> None:

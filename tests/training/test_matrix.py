@@ -122,3 +122,10 @@ def test_usual_values_of_an_always_missing_feature() -> None:
     encoder, _ = fit_encoder(train, categories=4)
     usual = usual_values(train.tail(1), encoder)
     assert usual["x"].describe() == "always missing"
+
+
+def test_long_texts_get_no_column_of_their_own() -> None:
+    train = pl.DataFrame({"service": ["x" * 10_000] * 5 + ["dns"] * 3})
+    encoder, _ = fit_encoder(train, categories=4)
+    assert encoder.categories == {"service": ("dns",)}
+    assert encoder.encode(train)[0].tolist() == [0, 1, 0]

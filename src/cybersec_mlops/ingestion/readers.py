@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.ingestion.argus import Argus
 from cybersec_mlops.ingestion.cicflowmeter import CICFlowMeter
 from cybersec_mlops.ingestion.kdd import KDD99, NSLKDD
 from cybersec_mlops.ingestion.reader import Reader
+from cybersec_mlops.ingestion.suricata_eve import SuricataEVE
 from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 
 READERS: Final[dict[str, Reader]] = {
-    reader.name: reader for reader in (ZeekConn(), CICFlowMeter(), NSLKDD(), KDD99(), UNSWNB15())
+    reader.name: reader
+    for reader in (ZeekConn(), SuricataEVE(), Argus(), CICFlowMeter(), NSLKDD(), KDD99(), UNSWNB15())
 }
 """Format name to reader, in the order in which they are asked."""
 
@@ -25,7 +29,7 @@ def reader_of(format_name: str, *, timezone: str = "UTC") -> Reader:
     format_name : str
         A key of `READERS`.
     timezone : str
-        IANA zone of times that do not say theirs (CICFlowMeter's).
+        IANA zone of times that do not say theirs (CICFlowMeter's, Argus's, some of Suricata's).
 
     Raises
     ------
@@ -35,4 +39,4 @@ def reader_of(format_name: str, *, timezone: str = "UTC") -> Reader:
     reader = READERS.get(format_name)
     if reader is None:
         raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(READERS)}")
-    return CICFlowMeter(timezone) if isinstance(reader, CICFlowMeter) else reader
+    return replace(reader, timezone=timezone) if isinstance(reader, CICFlowMeter | SuricataEVE | Argus) else reader

@@ -16,7 +16,8 @@ from cybersec_mlops.ingestion.readers import READERS, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
-    "Zeek conn.log (TSV or JSON), CICFlowMeter CSV, KDD99, NSL-KDD, the UNSW-NB15 partition; plain or compressed"
+    "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, CICFlowMeter CSV, KDD99, NSL-KDD, "
+    "the UNSW-NB15 partition; plain or compressed"
 )
 _BINARY: Final = (
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),

@@ -229,7 +229,7 @@ def _fault(record: dict[str, Any]) -> tuple[str, str | None, str]:
         if dtype not in _EXPECTED or value is None:
             continue
         reason, expected, kind = _EXPECTED[dtype]
-        if type(value) is not kind or abs(value) >= 1 << 63:
+        if type(value) is not kind or (isinstance(value, int) and abs(value) >= 1 << 63):
             return reason, column, f'is "{printable(json.dumps(value), VALUE_LIMIT)}", expected {expected}'
     return "not_json", None, "a line that is no sound JSON object"
 
@@ -245,7 +245,10 @@ def _values(record: dict[str, Any]) -> Iterator[tuple[str, pl.DataType, Any]]:
 
 def _value_of(line: bytes, field: str) -> str | None:
     """Return the text of a canonical or native field in a line."""
-    found = {column: value for column, _, value in _values(json.loads(line))}
+    try:
+        found = {column: value for column, _, value in _values(json.loads(line))}
+    except (ValueError, RecursionError):
+        return None
     value = found["end"] if field == "duration_s" else found[field]
     return None if value is None else value if isinstance(value, str) else json.dumps(value)
 

@@ -28,6 +28,15 @@ def thread_runner(workers: int) -> Any:
 
 
 @contextmanager
+def use_api(url: str) -> Iterator[None]:
+    """Send everything to this Prefect API, also where Prefect was imported before its address was known."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield
+
+
+@contextmanager
 def no_heartbeat() -> Iterator[None]:
     """Run subflows without a heartbeat of their own: the parent's tells that the process lives.
 

@@ -57,13 +57,15 @@ def prefect_server(*, verbose: bool) -> Iterator[None]:
         os.environ.update(server.client_environment())
         try:
             from cybersec_mlops.pipeline import full_mlops_flow  # noqa: F401 - imports while the server starts
+            from cybersec_mlops.pipeline.compat import flush, no_heartbeat, use_api
 
             server.wait()
-            yield
+            with use_api(server.api_url), no_heartbeat():  # nobody looks after zombies on a server of our own
+                try:
+                    yield
+                finally:
+                    flush()
         finally:
-            from cybersec_mlops.pipeline.compat import flush
-
-            flush()
             os.environ.pop("PREFECT_API_URL", None)
 
 

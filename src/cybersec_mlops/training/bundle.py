@@ -142,7 +142,7 @@ def _detector(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> Dete
     supervised = None
     if manifest["supervised"]:
         supervised = Supervised(members[BOOSTER], Surprise.from_arrays(part_of(arrays, "supervised_surprise")))
-    return Detector(
+    detector = Detector(
         encoder=Encoder.from_dict(manifest["encoder"]),
         usual={
             name: Usual(usual["low"], usual["high"], tuple(usual["values"]))
@@ -153,6 +153,21 @@ def _detector(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> Dete
         novelty_surprise=Surprise.from_arrays(part_of(arrays, "novelty_surprise")),
         calibration=Calibration.from_parts(manifest["calibration"], part_of(arrays, "calibration")),
     )
+    _check_fit(detector)
+    return detector
+
+
+def _check_fit(detector: Detector) -> None:
+    """Score one row of which everything is missing: parts of different models do not get through this."""
+    columns = len(detector.encoder.columns)
+    if detector.supervised is not None and (found := detector.supervised.live.num_features()) != columns:
+        raise ValueError(f"the booster has {found} columns, expected {columns}")
+    row = np.zeros((1, columns), dtype=np.float32)
+    row[:, : len(detector.encoder.numeric)] = np.nan
+    if not np.isfinite(
+        np.concatenate([np.atleast_1d(part) for part in detector.surprises(row) if part is not None])
+    ).all():
+        raise ValueError("a row without values has no score")
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:

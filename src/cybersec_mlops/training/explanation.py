@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from cybersec_mlops.training.detector import EXPLANATION_SCHEMA, Detector, shared_by_feature, supervised_shares
+
+LONGEST_VALUE: Final = 200
+"""Characters of a text value that an explanation shows."""
 
 
 def explain(detector: Detector, frame: pl.DataFrame, rows: list[int], top: int) -> pl.DataFrame:
@@ -59,5 +62,5 @@ def feature_importance(detector: Detector) -> pl.DataFrame:
 
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
-        return value
+        return value and value[:LONGEST_VALUE]
     return f"{value:.6g}" if isinstance(value, float) else str(value)

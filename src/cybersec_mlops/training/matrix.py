@@ -25,6 +25,9 @@ MAX_MISSING_SHARE: Final = 0.5
 OTHER: Final = "other"
 MISSING: Final = "missing"
 
+LONGEST_CATEGORY: Final = 128
+"""A longer text never gets a column of its own, so that a hostile log cannot swell the model."""
+
 _FLOAT32_LIMIT: Final = 3.0e38
 
 
@@ -221,7 +224,8 @@ def _one_hot(column: pl.Series | None, values: tuple[str, ...], rows: int) -> Ma
 
 
 def _counts(column: pl.Series) -> pl.DataFrame:
-    counts = column.cast(pl.String).drop_nulls().value_counts(name="rows")
+    text = column.cast(pl.String).drop_nulls()
+    counts = text.filter(text.str.len_bytes() <= LONGEST_CATEGORY).value_counts(name="rows")
     return counts.sort(["rows", column.name], descending=[True, False])
 
 

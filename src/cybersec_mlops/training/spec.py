@@ -49,7 +49,7 @@ class TrainingSpec(BaseModel):
     categories: int = Field(default=24, ge=1, le=256)
     """One-hot columns per text feature; rarer values share the column ``other``."""
 
-    trees: int = Field(default=200, ge=1, le=10_000)
+    trees: int = Field(default=150, ge=1, le=10_000)
     depth: int = Field(default=6, ge=1, le=16)
     learning_rate: float = Field(default=0.1, gt=0, le=1)
 
@@ -67,7 +67,7 @@ class TrainingSpec(BaseModel):
     """Widths of the autoencoder's hidden layers."""
 
     epochs: int = Field(default=20, ge=1, le=1_000)
-    """Passes of the autoencoder over its rows; fewer where there are many rows (see `autoencoder.fit`)."""
+    """Passes of the autoencoder over its rows; fewer where there are many rows (see `fit_autoencoder`)."""
 
     prototypes: int = Field(default=1024, ge=1, le=8_192)
     """Typical benign rows that distances are measured to."""

@@ -1,0 +1,229 @@
+"""The reader of Argus's bidirectional flows ("binetflow"), separated by commas or tabs, as in the CTU-13 data set.
+
+Source: ``ra`` of https://openargus.org with the columns of CTU-13 (Garcia et al., Computers & Security 2014,
+https://www.stratosphereips.org/datasets-ctu13). What it copes with, and how:
+
+- local times without a zone: an option;
+- rows of 1970, which a sensor without a clock writes, and Argus's own management records are rejected;
+- hexadecimal ports, which are the type and code of ICMP, and missing ones are null, the row is kept;
+- addresses of a MAC, of IPv6, blanks around the direction;
+- ``SrcBytes`` and ``TotBytes`` count whole packets, so they are the canonical ``*_ip_bytes``; the responder's part is
+  the difference. CTU-13 itself lacks ``SrcPkts``: then the packets of each side are null and only the sum is known;
+- labels like ``flow=From-Botnet-V42-TCP-CC1``: direction and version are left out of the attack's name. A label that
+  says neither background, nor normal, nor malicious ("TCP-Established-To-Microsoft-7") is none; its text is kept.
+
+Argus's ``State`` is not Zeek's ``conn_state``, so it stays a native column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Final
+
+import polars as pl
+
+from cybersec_mlops.connections import BACKGROUND, BENIGN, CONNECTION_SCHEMA
+from cybersec_mlops.ingestion.connection_rules import (
+    COUNT,
+    DURATION,
+    PORT,
+    checked_zone,
+    not_a_duration,
+    not_a_time,
+    not_an_address,
+    parse_times,
+)
+from cybersec_mlops.ingestion.delimited import Column, Layout
+from cybersec_mlops.ingestion.labels import one_spelling, with_labels
+from cybersec_mlops.ingestion.lines import BOM
+from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
+from cybersec_mlops.ingestion.rejected import printable
+from cybersec_mlops.ingestion.screening import Rule, below_zero, missing
+from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table
+
+NAME: Final = "argus"
+_NUMBER, _TEXT, _INTEGER = pl.Float64(), pl.String(), pl.Int64()
+_COLUMNS: Final[dict[str, Column]] = {
+    "starttime": Column("ts", _TEXT),
+    "dur": Column("duration_s", _NUMBER, *DURATION),
+    "proto": Column("proto", _TEXT),
+    "srcaddr": Column("orig_h", _TEXT),
+    "sport": Column("orig_p", _TEXT),
+    "dir": Column("argus_dir", _TEXT),
+    "dstaddr": Column("resp_h", _TEXT),
+    "dport": Column("resp_p", _TEXT),
+    "state": Column("argus_state", _TEXT),
+    "stos": Column("argus_stos", _NUMBER),
+    "dtos": Column("argus_dtos", _NUMBER),
+    "totpkts": Column("argus_packets", _INTEGER, *COUNT),
+    "totbytes": Column("total_bytes", _INTEGER, *COUNT),
+    "srcbytes": Column("orig_ip_bytes", _INTEGER, *COUNT),
+    "srcpkts": Column("orig_pkts", _INTEGER, *COUNT),
+    "label": Column("label_text", _TEXT),
+}
+_OPTIONAL: Final = frozenset({"dir", "state", "stos", "dtos", "srcpkts", "label"})
+_NATIVE: Final[dict[str, pl.DataType]] = {
+    "argus_dir": _TEXT,
+    "argus_state": _TEXT,
+    "argus_stos": _NUMBER,
+    "argus_dtos": _NUMBER,
+    "argus_packets": _NUMBER,
+}
+_PORTS: Final = ("orig_p", "resp_p")
+_HEXADECIMAL: Final = r"^0[xX][0-9A-Fa-f]{1,8}$"
+_TIME: Final = "a time like 2011/08/10 09:46:53.047277"
+_TIME_FORMATS: Final = ("%Y/%m/%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+_MALICIOUS: Final = frozenset({"botnet", "malware", "malicious", "attack", "cc", "ddos"})
+
+
+@dataclass(frozen=True, slots=True)
+class Argus:
+    """Argus's bidirectional flows.
+
+    Parameters
+    ----------
+    timezone : str
+        IANA name of the zone in which the times were written; they do not say it. CTU-13's is "Europe/Prague".
+    """
+
+    timezone: str = "UTC"
+    name = NAME
+    has_time = True
+
+    def __post_init__(self) -> None:
+        """Check the zone; raises `ConfigError` where there is no such zone."""
+        checked_zone(self.timezone)
+
+    @property
+    def native_columns(self) -> Mapping[str, pl.DataType]:
+        """Direction, state, types of service, and the packets of both sides together."""
+        return _NATIVE
+
+    @property
+    def shortcut_columns(self) -> Mapping[str, str]:
+        """None is known."""
+        return {}
+
+    def recognise(self, head: Head) -> Recognition | Refusal | None:
+        """Recognise the header's names."""
+        names, separator = _cells(names_of(head.data.removeprefix(BOM).partition(b"\n")[0]))
+        known = {name.casefold() for name in names} & _COLUMNS.keys()
+        if len(known) < len(_COLUMNS) / 2 or "srcaddr" not in known:
+            return None
+        extra = tuple(name for name in names if name.casefold() not in _COLUMNS)
+        if lacking := [name for name in _COLUMNS if name not in known | _OPTIONAL]:
+            return Refusal(
+                f"a table like Argus's, whose columns are not those of the format: missing {', '.join(lacking)}; "
+                f"not known: {', '.join(printable(name, 30) for name in extra[:8]) or 'none'}",
+                hint="export it with ra -n -s stime dur proto saddr sport dir daddr dport state stos dtos pkts bytes "
+                "sbytes spkts",
+                line=1,
+            )
+        if head.complete and len(head.data.strip().splitlines()) < 2:
+            return Refusal(
+                "an Argus table with a header and no rows", hint="give a table with flows", line=1, passable=True
+            )
+        notes = (f"its times have no zone; they are read as {self.timezone}", *(("labelled",) * ("label" in known)))
+        return Recognition(NAME, "tabs" if separator == "\t" else "commas", has_time=True, ignored=extra, notes=notes)
+
+    def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
+        """Read a table; see `Reader.read`."""
+        del source  # the format has no error of its own
+        table = Table(partial(_form, timezone=self.timezone), expected="Argus's header with StartTime, Dur, Proto, ...")
+        return read_table(self, table, stream, batch_bytes=batch_bytes)
+
+
+def _cells(names: list[str]) -> tuple[list[str], str]:
+    """Return the names and the separator of a header that was cut at commas."""
+    if len(names) == 1 and "\t" in names[0]:
+        return [name.strip() for name in names[0].split("\t")], "\t"
+    return names, ","
+
+
+def _form(names: list[str], timezone: str) -> Form | None:
+    names, separator = _cells(names)
+    columns = [_COLUMNS.get(name.casefold()) for name in names]
+    targets = {column.name for column in columns if column is not None}
+    required = {column.name for name, column in _COLUMNS.items() if name not in _OPTIONAL}
+    if not targets >= required or len(targets) < sum(column is not None for column in columns):
+        return None
+    return Form(
+        Layout(separator, tuple(columns)),
+        tuple(rule for rule in _rules(targets) if rule.field in targets),
+        prepare=partial(_prepare, timezone=timezone),
+        finish=_finish,
+        impossible=_hexadecimal_ports,
+    )
+
+
+def _prepare(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String() and name != "label_text"]
+    stripped = [pl.col(name).str.strip_chars(" \t\r") for name in texts]
+    frame = frame.with_columns(
+        pl.when(text != "").then(text).alias(name) for name, text in zip(texts, stripped, strict=True)
+    )
+    times = parse_times(frame["ts"], _TIME_FORMATS, timezone).alias("ts_parsed")
+    ports = [_port(name).alias(f"{name}_parsed") for name in _PORTS]
+    return frame.with_columns(times, pl.col("proto").str.to_lowercase(), *ports)
+
+
+def _port(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Int64, strict=False)
+
+
+def _rules(targets: set[str]) -> Iterator[Rule]:
+    yield Rule("proto", "management_record", "a flow, not a record of Argus itself", pl.col("proto") == "man")
+    yield from (missing(name) for name in ("ts", "proto", "orig_h", "resp_h", "duration_s"))
+    yield not_a_time("ts", "ts_parsed", _TIME)
+    no_clock = pl.col("ts_parsed").dt.epoch("d") < 365
+    yield Rule("ts", "no_clock", "a time after 1970: the sensor had no clock", no_clock)
+    yield not_a_duration()
+    for name in _PORTS:
+        parsed = pl.col(f"{name}_parsed")
+        number = parsed.is_between(0, 65_535).fill_null(value=False)
+        hexadecimal = pl.col(name).str.contains(_HEXADECIMAL)
+        yield Rule(name, PORT[0], f"{PORT[1]}, no name (ra -n)", ~(number | hexadecimal) & pl.col(name).is_not_null())
+    yield from (not_an_address(name) for name in ("orig_h", "resp_h"))
+    yield from (below_zero(name) for name in ("argus_packets", "total_bytes", "orig_ip_bytes", "orig_pkts"))
+    yield Rule("orig_ip_bytes", COUNT[0], "no more than TotBytes", pl.col("orig_ip_bytes") > pl.col("total_bytes"))
+    if "orig_pkts" in targets:
+        yield Rule("orig_pkts", COUNT[0], "no more than TotPkts", pl.col("orig_pkts") > pl.col("argus_packets"))
+
+
+def _hexadecimal_ports(frame: pl.DataFrame) -> dict[str, int]:
+    counts = {name: int((frame[name].is_not_null() & frame[f"{name}_parsed"].is_null()).sum()) for name in _PORTS}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _finish(frame: pl.DataFrame) -> pl.DataFrame:
+    have = set(frame.columns)
+    changes = [
+        pl.col("ts_parsed").alias("ts"),
+        (pl.col("total_bytes") - pl.col("orig_ip_bytes")).alias("resp_ip_bytes"),
+        *(pl.col(f"{name}_parsed").cast(CONNECTION_SCHEMA[name]).alias(name) for name in _PORTS),
+    ]
+    if "orig_pkts" in have:
+        changes.append((pl.col("argus_packets") - pl.col("orig_pkts")).alias("resp_pkts"))
+    frame = frame.with_columns(changes)
+    return with_labels(frame, "label_text", label_name) if "label_text" in have else frame
+
+
+def label_name(text: str) -> str | None:
+    """Return the label of what CTU-13 and its labeller say.
+
+    >>> label_name("flow=From-Botnet-V42-TCP-CC1"), label_name("flow=Background-UDP"), label_name("flow=To-Normal-V42")
+    ('Botnet-TCP-CC1', 'BACKGROUND', 'BENIGN')
+    """
+    word = one_spelling(text)
+    word = re.sub(r"^flow=", "", word, flags=re.IGNORECASE)
+    word = re.sub(r"^(From|To)-", "", word, flags=re.IGNORECASE)
+    word = re.sub(r"-V\d+(?=-|$)", "", word)
+    parts = set(re.split(r"[-_ ]", word.casefold()))
+    if "background" in parts:
+        return BACKGROUND
+    if parts & {"normal", "benign"}:
+        return BENIGN
+    return word if parts & _MALICIOUS else None
