@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     git_commit: str | None = None
     image_digest: str | None = None
     """What runs, for the record."""
+    alert_urls: SecretStr | None = None
+    """Where to tell that a run failed: Apprise addresses (webhook, e-mail, chat), between blanks or commas."""
     idempotency_key: str | None = None
     """The same key finds the same Prefect flow run again: a Kubernetes Job's UID."""
 

@@ -134,9 +134,11 @@ def _percent(value: float | None) -> str:
 
 def print_runs(found: Sequence[RunSummary]) -> None:
     """Print the list of runs, a line each."""
+    from cybersec_mlops.pipeline.result import PHASES
+
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
-        phases = ", ".join(f"{name} {status}" for name, status in one.phases.items())
+        phases = ", ".join(f"{name} {status}" for name, status in one.phases.items() if name in PHASES)
         line = safe(f"{one.run_id}  {one.started_at:%Y-%m-%d %H:%M:%S}  ")
         line += safe(f"{one.status:<11}", _STATUS_STYLE.get(one.status, ""))
         console.print(line + safe(f"  {one.dataset or '-'}  ({phases})"))

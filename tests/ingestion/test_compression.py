@@ -6,10 +6,12 @@ import bz2
 import gzip
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,13 +23,25 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "zstd": zstandard.compress,
 }
+STREAMS = ["gzip", "bzip2", "xz", "zstd"]
 TEXT = b"".join(b"line %d of a log\n" % number for number in range(20_000))
 
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def zipped(*contents: bytes, method: int = zipfile.ZIP_DEFLATED, seekable: bool = True) -> bytes:
+    file = io.BytesIO()
+    if not seekable:
+        file.seekable = lambda: False  # type: ignore[method-assign]
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for number, content in enumerate(contents):
+            archive.writestr(f"../../{number}.log", content)
+    return file.getvalue()
 
 
 def read(data: bytes, limits: Limits | None = None) -> bytes:
@@ -57,7 +71,7 @@ def test_zeros_behind_the_last_member_are_padding() -> None:
     assert read(gzip.compress(TEXT) + bytes(100_000)) == TEXT
 
 
-@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+@pytest.mark.parametrize("kind", STREAMS)
 def test_a_stream_that_ends_early_says_how_far_it_could_be_read(kind: str) -> None:
     packed = KINDS[kind](TEXT)
     for end in {len(packed) - 1, len(packed) // 2, 12}:
@@ -78,9 +92,9 @@ def test_the_line_reached_is_that_of_the_content() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(["gzip", "bzip2", "xz"]))
+@given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(["gzip", "bzip2", "xz", "zip"]))
 def test_a_damaged_stream_is_an_error_or_the_content(position: int, change: int, kind: str) -> None:
-    packed = bytearray(KINDS[kind](TEXT[:4000]))
+    packed = bytearray({**KINDS, "zip": zipped}[kind](TEXT[:4000]))
     packed[position % len(packed)] ^= change
     try:
         found = read(bytes(packed))
@@ -112,8 +126,7 @@ def test_a_large_plain_file_is_no_bomb() -> None:
 @pytest.mark.parametrize(
     ("magic", "name", "by_hand"),
     [
-        (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
-        (b"PK\x03\x04", "zip", "unzip"),
+        (b"\x04\x22\x4d\x18", "lz4", "lz4 -d"),
         (b"\x1f\x9d", "compress", "uncompress"),
     ],
 )
@@ -136,3 +149,69 @@ def test_closing_it_closes_the_file() -> None:
     file = io.BytesIO(gzip.compress(TEXT))
     decompress(file, source="x").close()
     assert file.closed
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.binary(max_size=300), st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED]), st.integers(1, 64))
+def test_a_zip_of_one_file_is_its_content(content: bytes, method: int, size: int) -> None:
+    packed = zipped(content, method=method)
+    assert compression_of(packed[:8]) == "zip"
+    stream = decompress(io.BytesIO(packed), source="x")
+    assert b"".join(iter(lambda: stream.read(size), b"")) == content
+    assert stream.read() == b""
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+def test_a_zip_may_say_sizes_behind_the_content(seekable: bool) -> None:
+    assert read(zipped(TEXT, seekable=seekable)) == TEXT
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_zip_that_ends_early_is_an_error(method: int) -> None:
+    packed = zipped(TEXT, method=method)
+    for end in (12, 35, len(packed) // 2, len(packed) - 60, len(packed) - 1):
+        with pytest.raises(DataError, match=r"the zip (stream ends early|archive is damaged)"):
+            read(packed[:end])
+
+
+def test_bytes_behind_a_zip_are_not_lost_silently() -> None:
+    for more in (b"x", bytes(3 << 20)):
+        with pytest.raises(DataError, match="bytes follow the archive"):
+            read(zipped(TEXT) + more)
+
+
+def test_a_zip_with_another_checksum_is_an_error() -> None:
+    packed = zipped(TEXT, method=zipfile.ZIP_STORED).replace(b"line 77 ", b"line 78 ")
+    with pytest.raises(DataError, match="the checksum is another"):
+        read(packed)
+
+
+def test_a_zip_that_is_not_one_plain_file_is_named_with_the_way_out() -> None:
+    encrypted = bytearray(zipped(TEXT))
+    encrypted[6] |= 1
+    for packed, what in (
+        (zipped(TEXT, b"more"), "several files"),
+        (zipped(b"", b"more"), "several files"),
+        (bytes(encrypted), "encrypted"),
+        (zipped(TEXT, method=zipfile.ZIP_BZIP2), "another method"),
+    ):
+        with pytest.raises(DataError, match=what) as caught:
+            read(packed)
+        assert "unzip" in caught.value.hint
+
+
+@pytest.mark.parametrize("pack", [zstandard.compress, zipped])
+def test_a_bomb_of_any_kind_is_stopped_in_bounded_memory(pack: Callable[[bytes], bytes]) -> None:
+    bomb = pack(bytes(50_000_000))
+    counted = Decompressed(io.BytesIO(bomb), source="x", limits=Limits(ratio=100, free_bytes=1_000_000))
+    with pytest.raises(DataError, match="decompression bomb"):
+        io.BufferedReader(counted, 1 << 16).read()
+    assert counted.bytes < 8_000_000
+
+
+def test_a_window_that_needs_too_much_memory_is_refused() -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=28, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = compressor.compress(bytes(300 << 20)) + compressor.flush()
+    with pytest.raises(DataError, match="the zstd stream is damaged"):
+        read(packed)

@@ -57,6 +57,14 @@ EXPECTED = {
 NOT_ROWS = {"zeek-small/test10-mixed-zeek-dir/conn.log": 1}
 """What the manifest counts and is none: the ``#separator`` line with a tab before it."""
 
+ELSEWHERE = frozenset(
+    {
+        *(f"argus-binetflow/{name}.binetflow" for name in ("test11-portscan", "test2-malicious", "test5.tabs")),
+        "suricata-eve/slips_test6-malicious.eve.json",
+    }
+)
+"""What the tests of its own reader read."""
+
 COLLECTIONS = (
     *("argus-binetflow", "auth-logs", "cicids2017-improved", "cicids2017-raw-excerpt", "kdd99", "netflow-datagrams"),
     *("nfdump-text", "nsl-kdd", "pcap", "suricata-eve", "unsw-nb15", "zeek-apt29", "zeek-labeled-ctu"),
@@ -117,7 +125,7 @@ def test_every_other_file_is_refused_in_words(shared_data: SharedData) -> None:
         folder = shared_data(collection)
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             file = f"{collection}/{path.relative_to(folder)}"
-            if file in EXPECTED:
+            if file in EXPECTED or file in ELSEWHERE:
                 continue
             with path.open("rb") as opened:
                 data = decompress(opened, source=file).read(HEAD_BYTES)

@@ -27,6 +27,10 @@ SAMPLES = {
     "zeek_labelled.log": ("zeek_conn", "tsv", 6),
     "zeek_iot23.log": ("zeek_conn", "tsv", 6),
     "zeek_mixed.json": ("zeek_conn", "json", 6),
+    "suricata_eve.json": ("suricata_eve", "json", 6),
+    "argus_commas.csv": ("argus", "commas", 5),
+    "argus_tabs.csv": ("argus", "tabs", 5),
+    "argus_ctu13.csv": ("argus", "commas", 5),
     "cic2017_ml.csv": ("cicflowmeter", "cic2017-ml", 5),
     "cic2017_flows.csv": ("cicflowmeter", "cic2017-flows", 5),
     "cicflowmeter_4.csv": ("cicflowmeter", "cicflowmeter-4", 5),
@@ -92,7 +96,13 @@ def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 def test_native_columns_carry_their_format_and_never_hide_a_canonical_one(reader: Reader) -> None:
-    prefix = reader.name.split("_")[0].removesuffix("flowmeter").removesuffix("99").replace("nsl", "kdd")
+    prefix = (
+        reader.name.split("_")[0]
+        .removesuffix("flowmeter")
+        .removesuffix("99")
+        .replace("nsl", "kdd")
+        .replace("suricata", "eve")
+    )
     for column, dtype in reader.native_columns.items():
         assert column.removeprefix(META_PREFIX).startswith(f"{prefix}_")
         assert is_feature(column) or column.startswith(META_PREFIX)

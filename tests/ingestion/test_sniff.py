@@ -29,7 +29,7 @@ def head(data: bytes) -> Head:
         (b"\0\x09\0\x1e\0\0", "NetFlow v9 datagrams"),
         (b"\0\x0a\0\x1e\0\0", "IPFIX datagrams"),
         (b"\x01\x02\0\x03", "binary data"),
-        (b'{"timestamp":"x","event_type":"alert"}\n', "Suricata EVE (alert records)"),
+        (b'{"event_type":"alert"}\n', "Suricata EVE (alert records)"),
         (b'{"a":1,"b":2}\n', "JSON with the keys a, b"),
         (b"[1]\n", "a JSON array"),
         (b"{\n", "JSON over several lines, or damaged JSON"),
@@ -73,5 +73,7 @@ def test_a_refusal_becomes_an_error_that_names_the_file() -> None:
 def test_every_format_is_in_the_list_that_people_are_shown(name: str) -> None:
     answer = recognise(head(b"nothing known\n"))
     assert isinstance(answer, Refusal)
-    word = {"zeek_conn": "zeek", "nsl_kdd": "nsl-kdd", "unsw_nb15": "unsw-nb15"}.get(name, name)
+    word = {"zeek_conn": "zeek", "nsl_kdd": "nsl-kdd", "unsw_nb15": "unsw-nb15", "suricata_eve": "suricata eve"}.get(
+        name, name
+    )
     assert word in answer.hint.casefold()

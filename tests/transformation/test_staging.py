@@ -41,3 +41,16 @@ def test_a_damaged_original_is_never_parsed(stores: Stores, tmp_path: Path) -> N
     stores[0].put_bytes(key, stores[0].get_bytes(key).replace(b"Benign", b"Malign"), overwrite=True)
     with pytest.raises(PlatformError, match="does not match"):
         stage_original(originals[0], stores[0], tmp_path / "scratch")
+
+
+def test_a_zone_moves_times_that_do_not_say_theirs(stores: Stores, tmp_path: Path) -> None:
+    sample = Path(__file__).parents[1] / "ingestion" / "samples" / "cic2017_flows.csv"
+    _, originals, _ = ingest([str(sample)], stores[0])
+    times = [
+        pl.concat(
+            pl.read_parquet(part.path)["ts"]
+            for part in stage_original(originals[0], stores[0], tmp_path / zone[:3], timezone=zone).parts
+        )
+        for zone in ("UTC", "Asia/Tokyo")
+    ]
+    assert set((times[0] - times[1]).dt.total_hours()) == {9}

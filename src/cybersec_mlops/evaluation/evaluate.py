@@ -74,7 +74,7 @@ class EvaluationJob:
         """What the result depends on beside its inputs; which input is which is told by what is there."""
         return {
             "evaluation": self.evaluation.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json", exclude={"threads"}),
             "test_set": self.test is not None,
             "champion": self.champion_version,
         }

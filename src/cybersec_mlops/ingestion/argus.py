@@ -41,7 +41,7 @@ from cybersec_mlops.ingestion.labels import one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.rejected import printable
-from cybersec_mlops.ingestion.screening import Rule, below_zero, missing
+from cybersec_mlops.ingestion.screening import Rule, below_zero, missing, outside
 from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table
 
 NAME: Final = "argus"
@@ -188,6 +188,8 @@ def _rules(targets: set[str]) -> Iterator[Rule]:
         yield Rule(name, PORT[0], f"{PORT[1]}, no name (ra -n)", ~(number | hexadecimal) & pl.col(name).is_not_null())
     yield from (not_an_address(name) for name in ("orig_h", "resp_h"))
     yield from (below_zero(name) for name in ("argus_packets", "total_bytes", "orig_ip_bytes", "orig_pkts"))
+    for name in ("argus_stos", "argus_dtos"):
+        yield outside(name, 0, 255, reason="bad_number", expected="a type of service 0-255")
     yield Rule("orig_ip_bytes", COUNT[0], "no more than TotBytes", pl.col("orig_ip_bytes") > pl.col("total_bytes"))
     if "orig_pkts" in targets:
         yield Rule("orig_pkts", COUNT[0], "no more than TotPkts", pl.col("orig_pkts") > pl.col("argus_packets"))

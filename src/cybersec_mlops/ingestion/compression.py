@@ -10,9 +10,10 @@ import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.decompressors import Decompressor, Inflate, Unsupported, Unzip, Zstd
 
 CHUNK_BYTES: Final = 1 << 20
 MAGIC_BYTES: Final = 8
@@ -28,48 +29,13 @@ class Limits:
     """Decompressed bytes up to which the ratio is not looked at."""
 
 
-class _Decompressor(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    @property
-    def needs_input(self) -> bool: ...
-    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
-
-
-class _Inflate:
-    """zlib's decompressor with the interface of those of bz2 and lzma."""
-
-    def __init__(self) -> None:
-        self._object = zlib.decompressobj(wbits=31)
-        self._waiting = b""
-
-    @property
-    def eof(self) -> bool:
-        return self._object.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._object.unused_data
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._waiting
-
-    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes:
-        found = self._object.decompress(self._waiting + data, max_length)
-        self._waiting = self._object.unconsumed_tail
-        return found
-
-
-def _bz2() -> _Decompressor:
+def _bz2() -> Decompressor:
     import bz2
 
     return bz2.BZ2Decompressor()
 
 
-def _xz() -> _Decompressor:
+def _xz() -> Decompressor:
     import lzma
 
     return lzma.LZMADecompressor(memlimit=256 << 20)
@@ -79,16 +45,16 @@ def _xz() -> _Decompressor:
 class _Kind:
     name: str
     magic: bytes
-    decompressor: Callable[[], _Decompressor] | None
+    decompressor: Callable[[], Decompressor] | None
     by_hand: str = ""
 
 
 _KINDS: Final = (
-    _Kind("gzip", b"\x1f\x8b", _Inflate),
+    _Kind("gzip", b"\x1f\x8b", Inflate),
     _Kind("bzip2", b"BZh", _bz2),
     _Kind("xz", b"\xfd7zXZ\x00", _xz),
-    _Kind("zstd", b"\x28\xb5\x2f\xfd", None, "zstd -d FILE"),
-    _Kind("zip", b"PK\x03\x04", None, "unzip FILE"),
+    _Kind("zstd", b"\x28\xb5\x2f\xfd", Zstd),
+    _Kind("zip", b"PK\x03\x04", Unzip, "unzip FILE"),
     _Kind("lz4", b"\x04\x22\x4d\x18", None, "lz4 -d FILE"),
     _Kind("compress", b"\x1f\x9d", None, "uncompress FILE"),
 )
@@ -133,13 +99,9 @@ class Decompressed(io.RawIOBase):
         self.last = b""
         self._kind = next((kind for kind in _KINDS if kind.name == self.compression), None)
         if self._kind is not None and self._kind.decompressor is None:
-            raise DataError(
-                f"is compressed with {self.compression}, which is not supported yet",
-                source=source,
-                hint=f"decompress it first: {self._kind.by_hand}",
-            )
+            raise self._unsupported(f"is compressed with {self.compression}, which is not supported yet")
         self._member = self._kind.decompressor() if self._kind and self._kind.decompressor else None
-        self._began = True
+        self._ended = False
 
     @property
     def lines(self) -> int:
@@ -193,6 +155,8 @@ class Decompressed(io.RawIOBase):
             try:
                 if found := self._member.decompress(data, size):
                     return found
+            except Unsupported as error:
+                raise self._unsupported(f"is {error}, expected one file, deflated") from error
             except (zlib.error, OSError, EOFError, _lzma_error()) as error:
                 self._fail(f"the {self.compression} stream is damaged ({error})")
 
@@ -202,6 +166,9 @@ class Decompressed(io.RawIOBase):
         assert self._kind is not None
         assert self._kind.decompressor is not None
         self._data = self._member.unused_data + self._data
+        if isinstance(self._member, Unzip):
+            self._end_of_zip(self._member)
+            return False
         while not self._data.strip(b"\0"):
             self._more()
             if not self._data:
@@ -210,6 +177,27 @@ class Decompressed(io.RawIOBase):
             self._fail(f"bytes follow the {self.compression} stream that are no part of it")
         self._member = self._kind.decompressor()
         return True
+
+    def _end_of_zip(self, member: Unzip) -> None:
+        data, self._data = self._data, b""
+        if not data and self._ended:
+            return
+        self._ended = True
+        try:
+            member.end(data, self._piece)
+        except Unsupported as error:
+            raise self._unsupported(f"is {error}, expected one file") from error
+        except (zlib.error, EOFError) as error:
+            self._fail(f"the zip archive is damaged ({error})")
+
+    def _piece(self) -> bytes:
+        self._more()
+        data, self._data = self._data, b""
+        return data
+
+    def _unsupported(self, what: str) -> DataError:
+        by_hand = self._kind.by_hand if self._kind else ""
+        return DataError(what, source=self._source, hint=f"decompress it first: {by_hand}")
 
     def _fail(self, what: str) -> None:
         raise DataError(

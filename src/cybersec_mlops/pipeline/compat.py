@@ -51,6 +51,52 @@ def no_heartbeat() -> Iterator[None]:
         yield
 
 
+def call_api(method: str, path: str, json: dict[str, Any]) -> Any:
+    """Ask the server's REST API, which is the same on both, with the settings and limits of its client.
+
+    Returns
+    -------
+    object
+        The answer's JSON; None where it has none.
+    """
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        answer = client._client.request(method, path, json=json)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+
+def run_under_key(flow: Any, key: str, parameters: dict[str, Any]) -> None:
+    """Run a flow as the flow run of a key, the same one again for the same key; done when that one is completed.
+
+    What the flow raises is raised. Prefect 2.20 cannot take up a flow run in this process: there it is a new one.
+    """
+    if not IS_PREFECT_3:
+        flow(**parameters)
+        return
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import Pending
+
+    found = call_api("POST", "/flows/", {"name": flow.name})
+    wanted = {
+        "flow_id": found["id"],
+        "parameters": flow.serialize_parameters(parameters),
+        "idempotency_key": key,
+        "state": {"type": "PENDING", "name": "Pending"},
+    }
+    flow_run_id = call_api("POST", "/flow_runs/", wanted)["id"]
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(flow_run_id)
+        if flow_run.state is not None and flow_run.state.is_completed():
+            return
+        if flow_run.state is not None and not flow_run.state.is_pending():  # failed, crashed, or killed as it ran
+            client.set_flow_run_state(flow_run.id, Pending(message="taken up again"), force=True)
+            flow_run = client.read_flow_run(flow_run_id)
+    run_flow(flow, flow_run=flow_run, parameters=parameters)
+
+
 def flush(timeout_s: float = 10.0) -> None:
     """Send what Prefect still has in its queues (logs, events) before its server goes away."""
     from prefect.logging.handlers import APILogWorker

@@ -10,12 +10,13 @@ from cybersec_mlops.config import RunSpec
 from cybersec_mlops.ingestion.ingest import Found, find_sources, store_original, write_manifest
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.ingestion.sources import Source
+from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_unkeyed_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
-from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 
 FLOW_NAME = "data_ingestion_flow"
 
@@ -52,6 +53,7 @@ def write_manifest_task(originals: list[dict[str, Any]]) -> dict[str, Any]:
     task_runner=thread_runner(WORKERS),
     validate_parameters=True,
     persist_result=False,
+    **ALERTS,
 )
 def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
     """Store the originals of a run.
@@ -69,6 +71,7 @@ def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, A
         ``train`` and ``test``: references to RAW manifests; ``test`` is None where there is none.
     """
     run_id = run_id or new_run_id()
+    tag_run(spec.dataset_name, run_id)
     train = _ingest_set("train", spec.sources, spec, run_id)
     test = _ingest_set("test", spec.test, spec, run_id) if spec.test else None
     return {"run_id": run_id, "train": train, "test": test}

@@ -9,12 +9,13 @@ from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.ingestion.originals import Original, read_manifest
+from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
-from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.transformation.silver import SilverManifest, SilverPart, write_manifest
 from cybersec_mlops.transformation.slices import Slice
@@ -40,9 +41,9 @@ def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @phase_task("parse-original", "parse {original[sha256]}")
-def parse_original_task(original: dict[str, Any], folder: str) -> dict[str, Any]:
+def parse_original_task(original: dict[str, Any], folder: str, timezone: str) -> dict[str, Any]:
     """Parse one original into typed parts on scratch; count what is kept, refused and skipped."""
-    staged = stage_original(Original.from_dict(original), open_platform().layers.raw, Path(folder))
+    staged = stage_original(Original.from_dict(original), open_platform().layers.raw, Path(folder), timezone=timezone)
     get_run_logger().info(
         "%s: %d kept, %d quarantined %s, skipped %s",
         original["source_name"],
@@ -112,6 +113,7 @@ def _facts(manifest: SilverManifest) -> dict[str, Any]:
     flow_run_name=run_name("transform"),
     task_runner=thread_runner(WORKERS),
     persist_result=False,
+    **ALERTS,
 )
 def data_transformation_flow(spec: RunSpec, raw: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
     """Turn RAW originals into SILVER.
@@ -131,6 +133,7 @@ def data_transformation_flow(spec: RunSpec, raw: dict[str, Any], run_id: str | N
         ``train`` and ``test``: references to SILVER manifests.
     """
     run_id = run_id or new_run_id()
+    tag_run(spec.dataset_name, run_id)
     made = {role: _transform_set(role, raw[role], spec, run_id) for role in ("train", "test") if raw.get(role)}
     return {"run_id": run_id, "train": made["train"], "test": made.get("test")}
 
@@ -156,7 +159,7 @@ def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Out
     with open_platform().scratch() as scratch:
         originals = configured(list_originals_task, spec.tasks)(raw_manifest)
         parse = configured(parse_original_task, spec.tasks)
-        futures = [parse.submit(one, str(scratch / one["sha256"])) for one in originals]
+        futures = [parse.submit(one, str(scratch / one["sha256"]), spec.transformation.timezone) for one in originals]
         staged = [future.result() for future in futures]
         job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, str(scratch))
         build = configured(build_part_task, spec.tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from cybersec_mlops.config import RunSpec, Settings
 from cybersec_mlops.errors import CybersecMlopsError, GateError
 from cybersec_mlops.pipeline.embedded_server import embedded_server
+from cybersec_mlops.pipeline.termination import EXIT_CODE, Terminated, ending_on_sigterm
 
 _PREFECT_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.task_engine")
 
@@ -51,7 +53,8 @@ def prefect_server(*, verbose: bool) -> Iterator[None]:
     for name in _PREFECT_LOGGERS:
         logging.getLogger(name).addFilter(_Tidy())
     if os.environ.get("PREFECT_API_URL"):
-        yield
+        with _nothing_left_behind():
+            yield
         return
     with embedded_server(Settings.load().home / "prefect") as server:
         os.environ.update(server.client_environment())
@@ -69,7 +72,30 @@ def prefect_server(*, verbose: bool) -> Iterator[None]:
             os.environ.pop("PREFECT_API_URL", None)
 
 
-def perform(executor: str, spec: Callable[[], RunSpec], *, verbose: bool = False, **inputs: Any) -> Performed:
+@contextlib.contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    """Let libraries that keep files in the home folder keep them on scratch: Prefect's results, matplotlib's fonts."""
+    with tempfile.TemporaryDirectory(
+        prefix="cybersec-mlops-", dir=Settings.load().scratch_dir, ignore_cleanup_errors=True
+    ) as folder:
+        os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", f"{folder}/results")
+        os.environ.setdefault("MPLCONFIGDIR", f"{folder}/matplotlib")
+        try:
+            yield
+        finally:
+            for name in ("PREFECT_LOCAL_STORAGE_PATH", "MPLCONFIGDIR"):
+                if os.environ.get(name, "").startswith(folder):
+                    del os.environ[name]
+
+
+def perform(
+    executor: str,
+    spec: Callable[[], RunSpec],
+    *,
+    verbose: bool = False,
+    run_id: str | None = None,
+    **inputs: Any,
+) -> Performed:
     """Run a flow and describe what happened, whatever happened.
 
     Parameters
@@ -80,23 +106,39 @@ def perform(executor: str, spec: Callable[[], RunSpec], *, verbose: bool = False
         Makes the `RunSpec`; what is wrong with it is told like any other error.
     verbose : bool
         Show Prefect's log.
+    run_id : str, optional
+        Id of the run in the audit; a new one by default.
     **inputs
         For the executor.
     """
-    run_id: str | None = None
+    begun: str | None = None
     error: BaseException | None = None
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work must not spin on a busy machine
-    try:
-        ready = spec()
-        with prefect_server(verbose=verbose):
-            from cybersec_mlops.pipeline import executors
-            from cybersec_mlops.pipeline.phase import new_run_id
+    with ending_on_sigterm():
+        try:
+            ready = spec()
+            with prefect_server(verbose=verbose):
+                from cybersec_mlops.pipeline import executors
+                from cybersec_mlops.pipeline.phase import new_run_id
 
-            run_id = new_run_id()
-            getattr(executors, executor)(ready, run_id, **inputs)
-    except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - becomes the document's error
-        error = raised
-    return _tell(run_id, error)
+                begun = run_id or new_run_id()
+                getattr(executors, executor)(ready, begun, **inputs)
+        except (Exception, KeyboardInterrupt, Terminated) as raised:  # noqa: BLE001 - becomes the document's error
+            error = raised
+        performed = _tell(begun, error)
+        _alert(performed)
+    return performed
+
+
+def _alert(performed: Performed) -> None:
+    """Tell of what never became a flow run, or of one whose server is gone; after a hook's alert this is silent."""
+    if performed.error is None or isinstance(performed.error, KeyboardInterrupt):
+        return
+    from cybersec_mlops.pipeline.alerts import alert
+
+    run_id = performed.document["run_id"]
+    title = f"run {run_id} failed" if run_id else "a run could not begin"
+    alert(run_id=run_id, flow_run_id=None, title=title, error=performed.document["error"])
 
 
 def _tell(run_id: str | None, error: BaseException | None) -> Performed:
@@ -123,6 +165,8 @@ def _exit_code(document: dict[str, Any], error: BaseException | None) -> int:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, Terminated):
+        return EXIT_CODE
     if error is not None:
         return CybersecMlopsError.exit_code
     return GateError.exit_code if document["status"] == "rejected" else 0

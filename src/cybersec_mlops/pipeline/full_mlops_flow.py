@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow
 
 from cybersec_mlops.config import RunSpec
+from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import no_heartbeat
 from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
@@ -19,12 +20,12 @@ from cybersec_mlops.pipeline.model_evaluation_flow import model_evaluation_flow
 from cybersec_mlops.pipeline.model_training_flow import model_training_flow
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_unkeyed_phase
 from cybersec_mlops.pipeline.platform import open_platform
-from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 
 FLOW_NAME = "full_mlops_flow"
 
 
-@flow(name=FLOW_NAME, flow_run_name=run_name("run"), persist_result=False)
+@flow(name=FLOW_NAME, flow_run_name=run_name("run"), persist_result=False, **ALERTS)
 def full_mlops_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
     """Run the whole pipeline on some sources.
 
@@ -41,6 +42,7 @@ def full_mlops_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
         ``run_id``, ``promoted`` and the references that the evaluation returned.
     """
     run_id = run_id or new_run_id()
+    tag_run(spec.dataset_name, run_id)
     phase = Phase(
         name="run",
         run_id=run_id,

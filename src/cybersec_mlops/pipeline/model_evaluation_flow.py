@@ -9,11 +9,12 @@ from prefect import flow, get_run_logger
 from cybersec_mlops.audit.registry import CHALLENGER, CHAMPION, ModelRegistry, ModelVersion
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.evaluation.evaluate import EvaluationJob, assess, score_test
+from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_metrics, show_report, show_summary
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
-from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.pipeline.version import code_facts
 from cybersec_mlops.storage.reference import Reference
 
@@ -60,7 +61,7 @@ def _opponent(registry: ModelRegistry, dataset: str, bundle: Reference) -> Model
     return champion
 
 
-@flow(name=FLOW_NAME, flow_run_name=run_name("evaluate"), persist_result=False)
+@flow(name=FLOW_NAME, flow_run_name=run_name("evaluate"), persist_result=False, **ALERTS)
 def model_evaluation_flow(
     spec: RunSpec, model: dict[str, Any], silver: dict[str, Any], run_id: str | None = None
 ) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def model_evaluation_flow(
         ``promoted``, ``reasons``, and the references ``report``, ``metrics`` and ``predictions``.
     """
     run_id = run_id or new_run_id()
+    tag_run(spec.dataset_name, run_id)
     platform = open_platform()
     bundle = Reference.from_dict(model["bundle"])
     registry = platform.registry

@@ -7,11 +7,12 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
+from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
-from cybersec_mlops.pipeline.tracing import flow_run_id, run_name
+from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.training.spec import TrainingSpec
@@ -46,7 +47,7 @@ def register_model_task(dataset: str, bundle: dict[str, Any], run_id: str) -> in
     return version
 
 
-@flow(name=FLOW_NAME, flow_run_name=run_name("train"), persist_result=False)
+@flow(name=FLOW_NAME, flow_run_name=run_name("train"), persist_result=False, **ALERTS)
 def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
     """Train on a SILVER snapshot.
 
@@ -65,13 +66,14 @@ def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | Non
         ``bundle``: reference; ``version``: number in the registry.
     """
     run_id = run_id or new_run_id()
+    tag_run(spec.dataset_name, run_id)
     holdout = not silver.get("test")
     phase = Phase(
         name="training",
         run_id=run_id,
         dataset=spec.dataset_name,
         inputs=(Reference.from_dict(silver["train"]),),
-        parameters={"training": spec.training.model_dump(mode="json"), "holdout": holdout},
+        parameters={"training": spec.training.model_dump(mode="json", exclude={"threads"}), "holdout": holdout},
         flow_run_id=flow_run_id(),
     )
     outcome = run_phase(open_platform(), phase, lambda: _train(phase, silver["train"], spec, holdout))

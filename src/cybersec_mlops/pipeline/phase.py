@@ -77,6 +77,15 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
+def run_id_of_key(key: str) -> str:
+    """Return the id of the run that a key stands for: the same key, the same run.
+
+    >>> run_id_of_key("0b6c") == run_id_of_key("0b6c"), run_id_of_key("0b6c") == run_id_of_key("0b6d")
+    (True, False)
+    """
+    return f"job-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+
+
 def run_phase(platform: Platform, phase: Phase, work: Callable[[], Outcome]) -> Outcome:
     """Return the result of a phase, from the audit where it is there and verifies, from `work` otherwise.
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _check_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'"{name}" is not an IANA time zone such as "Europe/Prague"') from None
+    return name
+
 
 Window = Annotated[int, Field(gt=0, le=3600)]
 
@@ -14,6 +24,8 @@ class TransformationSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
+    """IANA name of the zone of times that do not say theirs (CICFlowMeter's); Zeek's and Suricata's do."""
     behaviour: bool = True
     """Add what the hosts did in the recent past, where connections have a time and hosts."""
     windows_s: Annotated[tuple[Window, ...], Field(min_length=1, max_length=6)] = (60, 600)

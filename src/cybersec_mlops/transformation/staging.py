@@ -69,7 +69,7 @@ def _part_to_dict(part: StagedPart) -> dict[str, Any]:
     return {name: getattr(part, name) for name in StagedPart.__slots__}
 
 
-def stage_original(original: Original, raw: ObjectStore, folder: Path) -> Staged:
+def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezone: str = "UTC") -> Staged:
     """Parse one RAW original into Parquet parts in a folder of its own.
 
     Parameters
@@ -80,6 +80,8 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path) -> Staged
         The RAW layer.
     folder : Path
         Scratch; made when missing, what an interrupted attempt left there is overwritten.
+    timezone : str
+        IANA zone of times that do not say theirs.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path) -> Staged
         When the stored bytes are not those that the hash names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    reader = reader_of(original.format)
+    reader = reader_of(original.format, timezone=timezone)
     parts: list[StagedPart] = []
     rejected: list[StagedPart] = []
     reasons: Counter[str] = Counter()

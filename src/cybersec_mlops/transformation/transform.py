@@ -155,7 +155,7 @@ def transform(
     spec: TransformationSpec,
 ) -> tuple[Reference, SilverManifest]:
     """Run every step but the publishing in a row, without Prefect: the phase as a plain function."""
-    staged = [stage_original(one, raw, scratch / one.sha256) for one in originals]
+    staged = [stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone) for one in originals]
     job = SliceJob.of(staged, dataset, spec, str(scratch))
     parts = [build_part(piece, job, silver) for piece in plan(staged, spec)]
     quarantine = [reference for one in staged for reference in store_quarantine(one, silver, scratch)]

@@ -1,0 +1,204 @@
+"""What files are and what would become of their rows, without ingesting anything: nothing is written.
+
+Every file is read to its end by its reader, in bounded memory; hosts are counted up to a limit.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO, Final
+
+import polars as pl
+
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.compression import Decompressed, Limits
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Recognition
+from cybersec_mlops.ingestion.readers import reader_of
+from cybersec_mlops.ingestion.rejected import printable
+from cybersec_mlops.ingestion.sniff import SUPPORTED, recognise
+from cybersec_mlops.ingestion.sources import Source, expand, stream_of
+from cybersec_mlops.simulate.writers import is_synthetic_head
+
+MAX_HOSTS: Final = 1_000_000
+"""Distinct addresses that are counted; beyond, `Inspected.hosts` says at least so many."""
+MAX_LABELS: Final = 1_000
+"""Distinct labels that are listed; the rows of the others are counted together."""
+OTHER_LABELS: Final = "(other labels)"
+EXAMPLES: Final = 3
+"""Rejected rows that are shown for each reason."""
+
+
+@dataclass(slots=True)
+class Inspected:
+    """What one file is, and what would become of it."""
+
+    source: str
+    """Its name, safe to show."""
+    bytes: int
+    """Size as it is stored."""
+    status: str = "usable"
+    """"usable"; "passed over": of another type, ignored in a folder; "refused": it would stop a run."""
+    problem: str | None = None
+    hint: str | None = None
+    compression: str = "none"
+    format: str | None = None
+    variant: str | None = None
+    synthetic: bool = False
+    ignored: tuple[str, ...] = ()
+    """Columns that are not read."""
+    notes: tuple[str, ...] = ()
+    read: int = 0
+    """Rows in the file: kept, rejected and skipped."""
+    kept: int = 0
+    first: datetime | None = None
+    """Start of the first connection, UTC."""
+    last: datetime | None = None
+    hosts: int | None = None
+    """Distinct addresses; null where the format has none."""
+    labels: dict[str, int] = field(default_factory=dict)
+    """Kept rows by normalised label; rows without one are not in it."""
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Rows that would be quarantined, by reason."""
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    """The first rejected rows of each reason: line, reason, field, detail."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Rows that a rule passes over, by reason."""
+    nulled: dict[str, int] = field(default_factory=dict)
+    """Values that became null in rows that are kept, by column."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: times as ISO 8601."""
+        values = {name: getattr(self, name) for name in Inspected.__slots__}
+        times = {name: values[name].isoformat() if values[name] else None for name in ("first", "last")}
+        return {**values, **times, "ignored": list(self.ignored), "notes": list(self.notes)}
+
+
+def inspect_sources(
+    sources: Sequence[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    timezone: str = "UTC",
+    limits: Limits | None = None,
+) -> Iterator[Inspected]:
+    """Say of each file that the sources stand for what it is; a fault of one does not keep the others from being read.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Files, folders, globs or ``s3://`` prefixes.
+    format : str, optional
+        The format that they must be of.
+    timezone : str
+        IANA zone of times that do not say theirs.
+    limits : Limits, optional
+        What is taken for a decompression bomb.
+
+    Raises
+    ------
+    DataError
+        A source is not there.
+    ConfigError
+        There is no such format or zone.
+    """
+    for name in sources:
+        expansion = expand(name)
+        for item in expansion.skipped:
+            yield Inspected(item.name, 0, status="passed over", problem=item.reason)
+        for source in expansion.sources:
+            yield inspect_source(source, format=format, timezone=timezone, limits=limits)
+
+
+def inspect_source(
+    source: Source,
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    timezone: str = "UTC",
+    limits: Limits | None = None,
+) -> Inspected:
+    """Read one file to its end and say what it is.
+
+    Raises
+    ------
+    ConfigError
+        There is no such format or zone.
+    """
+    found = Inspected(source.name, source.bytes)
+    try:
+        with source.open() as file:
+            content = Decompressed(file, source=source.name, limits=limits)
+            found.compression = content.compression
+            _inspect(found, io.BufferedReader(content, HEAD_BYTES), source, format, timezone)
+    except DataError as error:
+        found.status, found.problem, found.hint = "refused", error.message, error.hint or None
+    except OSError as error:
+        found.status, found.problem = "refused", f"{source.name}: cannot be read: {error.strerror}"
+    return found
+
+
+def _inspect(found: Inspected, stream: BinaryIO, source: Source, format_name: str | None, timezone: str) -> None:
+    data = stream.read(HEAD_BYTES)
+    answer = recognise(Head(data, complete=len(data) < HEAD_BYTES), format=format_name)
+    if not isinstance(answer, Recognition):
+        passed = answer.passable and not source.explicit
+        found.status = "passed over" if passed else "refused"
+        found.problem, found.hint = answer.message, answer.hint or SUPPORTED
+        return
+    found.format, found.variant = answer.format, answer.variant
+    found.ignored, found.notes = tuple(printable(name, 60) for name in answer.ignored), answer.notes
+    found.synthetic = is_synthetic_head(data)
+    whole = stream_of(_rest(data, stream))
+    hosts, reasons = _Hosts(), Counter[str]()
+    for batch in reader_of(answer.format, timezone=timezone).read(whole, source=source.name):
+        _add(found, batch, reasons)
+        hosts.add(batch.rows)
+    found.rejected = dict(reasons)
+    found.hosts = hosts.count
+
+
+def _rest(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    yield head
+    while chunk := stream.read(HEAD_BYTES):
+        yield chunk
+
+
+def _add(found: Inspected, batch: Batch, reasons: Counter[str]) -> None:
+    found.read += batch.read
+    found.kept += batch.rows.height
+    for total, part in ((found.skipped, batch.skipped), (found.nulled, batch.nulled)):
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    times = batch.rows["ts"].drop_nulls()
+    if not times.is_empty():
+        first, last = times.min(), times.max()
+        assert isinstance(first, datetime)
+        assert isinstance(last, datetime)
+        found.first = first if found.first is None else min(found.first, first)
+        found.last = last if found.last is None else max(found.last, last)
+    for label, count in batch.rows["label"].drop_nulls().value_counts(sort=True).iter_rows():
+        name = label if label in found.labels or len(found.labels) < MAX_LABELS else OTHER_LABELS
+        found.labels[name] = found.labels.get(name, 0) + count
+    for group in batch.rejected.partition_by("reason", maintain_order=True):
+        reason = group["reason"][0]
+        shown = group.head(max(0, EXAMPLES - reasons[reason])).select("raw_line", "reason", "field", "detail")
+        found.examples += shown.rename({"raw_line": "line"}).to_dicts()
+        reasons[reason] += group.height
+
+
+class _Hosts:
+    """Distinct addresses, as hashes, up to a limit."""
+
+    def __init__(self) -> None:
+        self._seen = pl.Series(dtype=pl.UInt64)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        if len(self._seen) < MAX_HOSTS:
+            both = pl.concat([rows["orig_h"], rows["resp_h"].alias("orig_h")]).drop_nulls().unique()
+            self._seen = pl.concat([self._seen, both.hash().alias("")]).unique().head(MAX_HOSTS)
+
+    @property
+    def count(self) -> int | None:
+        return len(self._seen) or None
