@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cybersec_mlops.cli import app, spread_test_sources
 
-COMMANDS = ("run", "ingest", "transform", "train", "evaluate", "simulate", "runs", "show")
+COMMANDS = ("run", "ingest", "transform", "train", "evaluate", "inspect", "simulate", "runs", "show")
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

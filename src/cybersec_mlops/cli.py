@@ -14,7 +14,7 @@ import typer
 from cybersec_mlops import __version__
 from cybersec_mlops.commands import audit, models, stack
 from cybersec_mlops.commands.session import Json, ending_with_exit_code
-from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from cybersec_mlops.config import RunSpec
@@ -206,6 +206,27 @@ def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbo
     if performed.error is not None:
         print_error(performed.document["error"])
     raise typer.Exit(performed.exit_code)
+
+
+@app.command()
+def inspect(
+    sources: Sources,
+    log_format: Format = None,
+    timezone: Annotated[str, typer.Option(help="IANA zone of times that do not say theirs.")] = "UTC",
+    as_json: Json = False,
+) -> None:
+    """Tell what each file is and what would become of its rows; nothing is ingested."""
+    with ending_with_exit_code():
+        from cybersec_mlops.commands.inspection import inspect_document, print_inspected
+        from cybersec_mlops.ingestion.inspect import inspect_sources
+
+        document = inspect_document(inspect_sources(sources, format=log_format, timezone=timezone))
+        if as_json:
+            typer.echo(json.dumps(document, allow_nan=False))
+        else:
+            print_inspected(document)
+        if document["statuses"]["refused"]:
+            raise typer.Exit(DataError.exit_code)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -140,17 +141,24 @@ def split_urls(text: str) -> list[str]:
 
 def _send(urls: list[str], title: str, body: str) -> bool:
     logging.getLogger("apprise").disabled = True  # it repeats addresses, secrets included
-    import apprise
-
-    notifier = apprise.Apprise()
-    for number, url in enumerate(urls, start=1):
-        if not notifier.add(url):
-            LOG.warning("CYBERSEC_MLOPS_ALERT_URLS: address %d is none that Apprise knows", number)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of modules that it loads and that are not used
+        notifier = _notifier(urls)
     try:
-        taken = bool(notifier.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT))
+        taken = bool(notifier.notify(body=body, title=title, body_format="text"))
     except Exception as error:  # noqa: BLE001 - an alert that fails must not hide what it is about
         LOG.warning("the alert could not be sent: %s", type(error).__name__)
         return False
     if not taken:
         LOG.warning("the alert was not taken by every address of CYBERSEC_MLOPS_ALERT_URLS")
     return taken and len(notifier) == len(urls)
+
+
+def _notifier(urls: list[str]) -> Any:
+    import apprise
+
+    notifier = apprise.Apprise()
+    for number, url in enumerate(urls, start=1):
+        if not notifier.add(url):
+            LOG.warning("CYBERSEC_MLOPS_ALERT_URLS: address %d is none that Apprise knows", number)
+    return notifier

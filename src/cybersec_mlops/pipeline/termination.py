@@ -42,7 +42,8 @@ def ending_on_sigterm(grace_s: float = GRACE_S) -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(woken)
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:  # else the process is ending, and is to end in order
+            signal.signal(signal.SIGTERM, before)
         writing.close()
 
 
@@ -53,11 +54,9 @@ def _raise(_number: int, _frame: FrameType | None) -> None:
 
 def _watch(reading: socket.socket, grace_s: float) -> None:
     """Wait for the signal beside whatever handler is in place, then give the process its time."""
-    with reading:
-        while received := reading.recv(64):
-            if signal.SIGTERM in received:
-                break
-        else:
+    while signal.SIGTERM not in (received := reading.recv(64)):
+        if not received:  # the command ended by itself
+            reading.close()
             return
     threading.Event().wait(grace_s)
     os._exit(EXIT_CODE)

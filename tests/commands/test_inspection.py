@@ -1,0 +1,78 @@
+"""``cybersec-mlops inspect``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from cybersec_mlops.cli import app
+
+SAMPLES = Path(__file__).parents[1] / "ingestion" / "samples"
+HOSTILE = "evil\x1b[2J[bold]<b>.csv"
+
+
+def inspect(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["inspect", *map(str, arguments)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_json_is_one_document_with_every_file() -> None:
+    code, out, _ = inspect(SAMPLES, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["statuses"] == {"usable": len(list(SAMPLES.iterdir())), "passed over": 0, "refused": 0}
+    assert document["kept"] == sum(one["kept"] for one in document["files"])
+    (argus,) = (one for one in document["files"] if one["source"].endswith("argus_commas.csv"))
+    assert argus["first"] == "2026-03-02T09:00:01.000001+00:00"
+
+
+def test_a_person_reads_what_each_file_is_and_what_would_be_quarantined(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text((SAMPLES / "argus_commas.csv").read_text().replace(",42001,", ",http,"))
+    code, out, _ = inspect(path, SAMPLES / "zeek_conn.log")
+    assert code == 0
+    for text in (
+        "quarantined: bad_port 1",
+        'line 2, orig_p: bad_port: is "http"',
+        "labels: BACKGROUND 1, BENIGN 1",
+        "zeek_conn",
+        "2 usable",
+        "10 connections would be kept",
+        "its times have no zone; they are read as UTC",
+    ):
+        assert text in out
+
+
+def test_a_zone_may_be_named() -> None:
+    _, out, _ = inspect(SAMPLES / "argus_commas.csv", "--json", "--timezone", "Europe/Prague")
+    assert json.loads(out)["files"][0]["first"] == "2026-03-02T08:00:01.000001+00:00"
+
+
+def test_a_file_that_would_stop_a_run_is_told_with_the_exit_code_of_bad_data(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("nothing known\n")
+    code, out, _ = inspect(tmp_path / "a.txt", SAMPLES / "kdd99.data")
+    assert code == 3
+    assert "refused: is not of a known format" in out
+    assert "kdd99" in out
+    assert inspect(tmp_path / "a.txt", "--json")[0] == 3
+
+
+def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    code, out, err = inspect(tmp_path / "nothing")
+    assert (code, out) == (3, "")
+    assert "nothing" in err
+
+
+def test_nothing_hostile_reaches_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / HOSTILE).write_text(
+        (SAMPLES / "argus_commas.csv")
+        .read_text()
+        .replace("-TCP-CC\n", "-\x1b[31m[red]<script>\n")
+        .replace("SrcPkts", "a\x1b[2J")
+    )
+    code, out, _ = inspect(tmp_path)
+    assert code == 0
+    assert "\x1b" not in out
+    assert "[red]<script>" in out

@@ -1,0 +1,62 @@
+"""Rules and times that sensors' formats share."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.ingestion.connection_rules import (
+    checked_zone,
+    not_a_duration,
+    not_a_port,
+    not_a_time,
+    not_an_address,
+    parse_times,
+)
+from cybersec_mlops.ingestion.screening import Rule
+
+FORMATS = ("%Y/%m/%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
+
+
+def broken(rule: Rule, *values: object) -> list[bool | None]:
+    found: list[bool | None] = (
+        pl.DataFrame({rule.field: values}, strict=False).select(rule.broken).to_series().to_list()
+    )
+    return found
+
+
+def test_an_address_is_one_of_a_host_or_a_card() -> None:
+    good = ["10.0.0.1", "2001:DB8::1", "00:00:5e:00:53:01", None]
+    assert not any(broken(not_an_address("orig_h"), *good))
+    assert all(broken(not_an_address("orig_h"), "<b>", "a.example", "1" * 46, "=1"))
+
+
+def test_ports_and_durations_have_bounds() -> None:
+    assert broken(not_a_port("orig_p"), 0, 65_535, -1, 65_536, None) == [False, False, True, True, None]
+    assert broken(not_a_duration(), 0.0, 1e9, -1e-9, float("nan"), float("inf")) == [False, False, True, True, True]
+
+
+def test_times_have_zones_bounds_and_several_forms() -> None:
+    texts = pl.Series("ts", ["2026/07/01 12:00:00.5", "2026-07-01T12:00:00", "2026-07-01T12:00:00Z", "noon", None])
+    parsed = parse_times(texts, FORMATS, "Europe/Prague")
+    assert parsed.name == "ts"
+    assert parsed.dt.hour().to_list() == [10, 10, 12, None, None]
+    rule = not_a_time("ts", "ts", "a time")
+    late = parse_times(pl.Series("ts", ["9999-01-01T00:00:00Z", "1969-12-31T23:59:59Z"]), (), "UTC")
+    assert pl.DataFrame(late).select(rule.broken).to_series().to_list() == [True, True]
+
+
+def test_an_hour_that_there_is_twice_is_the_first_and_one_that_there_is_not_is_none() -> None:
+    texts = pl.Series(["2026/10/25 02:30:00", "2026/03/29 02:30:00"])
+    assert parse_times(texts, FORMATS, "Europe/Prague").dt.hour().to_list() == [0, None]
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd"])
+def test_a_zone_that_there_is_not_is_a_wrong_setting(name: str) -> None:
+    with pytest.raises(ConfigError, match="unknown timezone"):
+        checked_zone(name)
+
+
+def test_a_zone_keeps_its_name() -> None:
+    assert checked_zone("America/Moncton") == "America/Moncton"
