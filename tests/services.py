@@ -6,7 +6,10 @@ Servers are ended by their id, and by the kernel when the test process is killed
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sysconfig
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -94,3 +97,58 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/database/audit.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@dataclass(frozen=True)
+class Production:
+    """The servers of `cybersec-mlops stack up`, and a machine that is to stay as empty as it was."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a user who exported nothing else would."""
+        return self.run(Path(sysconfig.get_path("scripts")) / "cybersec-mlops", *arguments)
+
+    def run(self, *command: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end."""
+        with self.start(*command, **more) as process:
+            out, err = process.communicate(timeout=200)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def start(self, *command: str | Path, **more: str) -> subprocess.Popen[str]:
+        """Start a program with the exported environment, its own home, scratch and working folder."""
+        for name in ("home", "scratch", "work"):
+            (self.local / name).mkdir(parents=True, exist_ok=True)
+        own = {"PATH": "/usr/bin:/bin", "HOME": f"{self.local}/home", "TMPDIR": f"{self.local}/scratch"}
+        return subprocess.Popen(
+            [str(part) for part in command],
+            cwd=self.local / "work",
+            env={**own, **self.environment, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def local(self) -> Path:
+        """Where everything lies that a run would leave on this machine."""
+        return self.folder.with_name("machine")
+
+
+@pytest.fixture(scope="session")
+def production() -> Iterator[Production]:
+    """Return a stack that `cybersec-mlops stack up` started; it is ended by `stack down`."""
+    base = Path(tempfile.mkdtemp(prefix="cybersec-mlops-stack-"))
+    base.chmod(0o755)  # as root, PostgreSQL is another account
+    found = Production(base / "stack", {})
+    place = ("--folder", str(found.folder))
+    try:
+        begun = found.command("stack", "up", *place, "--json")
+        assert begun.returncode == 0, begun.stderr
+        found.environment.update(json.loads(begun.stdout)["environment"])
+        yield found
+    finally:
+        ended = found.command("stack", "down", *place, "--json")
+        assert ended.returncode == 0, ended.stderr
+        shutil.rmtree(base)

@@ -37,6 +37,8 @@ SAMPLES = {
     "cic2017_improved.csv": ("cicflowmeter", "cic2017-improved", 5),
     "nsl_kdd.txt": ("nsl_kdd", "difficulty", 5),
     "kdd99.data": ("kdd99", "labelled", 5),
+    "unsw_nb15_raw.data": ("unsw_nb15_raw", "no header", 5),
+    "unsw_nb15_raw.csv": ("unsw_nb15_raw", "header", 5),
     "unsw_nb15.csv": ("unsw_nb15", "partition", 5),
 }
 WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data"))]

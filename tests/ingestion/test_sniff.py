@@ -73,7 +73,11 @@ def test_a_refusal_becomes_an_error_that_names_the_file() -> None:
 def test_every_format_is_in_the_list_that_people_are_shown(name: str) -> None:
     answer = recognise(head(b"nothing known\n"))
     assert isinstance(answer, Refusal)
-    word = {"zeek_conn": "zeek", "nsl_kdd": "nsl-kdd", "unsw_nb15": "unsw-nb15", "suricata_eve": "suricata eve"}.get(
-        name, name
-    )
+    word = {
+        "zeek_conn": "zeek",
+        "nsl_kdd": "nsl-kdd",
+        "unsw_nb15": "unsw-nb15",
+        "suricata_eve": "suricata eve",
+        "unsw_nb15_raw": "raw files",
+    }.get(name, name)
     assert word in answer.hint.casefold()

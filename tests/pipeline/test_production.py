@@ -1,0 +1,69 @@
+"""`stack up`, then `run` on real logs: everything is in S3, PostgreSQL and Prefect, and nothing on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.services import Production
+
+from cybersec_mlops.config import LAYERS
+from cybersec_mlops.storage.objects import ObjectStore
+
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services"), pytest.mark.shared_data]
+
+SMALL = "[training]\ntrees = 20\nepochs = 2\nprototypes = 32\n[evaluation]\nresamples = 50\nleakage_rows = 1000\n"
+"""What is tested is the way, not the model."""
+
+
+def test_a_run_on_real_logs_leaves_nothing_on_this_machine(
+    production: Production, shared_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = shared_data("zeek-labeled-strato") / "008-zeek-mixed" / "data" / "conn.log.labeled"
+    config = tmp_path / "run.toml"
+    config.write_text(SMALL)
+    done = production.command("run", str(logs), "--dataset", "mixed", "--config", str(config), "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["phases"]["transformation"]["rows"] == 5663
+    left = [path for path in production.local.rglob("*") if not path.is_dir()]
+    assert left == []
+
+    for name, value in production.environment.items():
+        monkeypatch.setenv(name, value)
+    stored = {layer: list(ObjectStore.from_url(f"s3://mlops-{layer}").list()) for layer in LAYERS}
+    assert all(stored.values())
+    assert sum(size for key, size in stored["raw"] if key.startswith("objects/")) >= logs.stat().st_size
+    with psycopg.connect(production.environment["CYBERSEC_MLOPS_DATABASE_URL"]) as connection:
+        [(events,)] = connection.execute(
+            "SELECT count(*) FROM audit_events WHERE run_id = %s", [document["run_id"]]
+        ).fetchall()
+        [(tables,)] = connection.execute("SELECT count(*) FROM iceberg_tables").fetchall()
+    assert events >= 10
+    assert tables >= 1
+
+    verified = json.loads(production.command("audit", "verify", "--json").stdout)
+    assert verified["intact"]
+    shown = json.loads(production.command("show", document["run_id"], "--json").stdout)
+    flow_run = next(step["prefect_flow_run_id"] for step in shown["lineage"] if step["phase"] == "run")
+    traced = json.loads(production.command("audit", "trace", "mixed@1", "--json").stdout)
+    assert [source["names"] for source in traced["sources"]] == [[str(logs)]]
+    _check_prefect(flow_run, document["run_id"], monkeypatch)
+
+
+def _check_prefect(flow_run_id: str, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from cybersec_mlops.pipeline.compat import call_api
+
+    with temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}):
+        parent = call_api("GET", f"/flow_runs/{flow_run_id}", {})
+        children = call_api("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [flow_run_id]}}})
+    assert {f"run:{run_id}", "dataset:mixed"} <= set(parent["tags"])
+    assert sorted(child["name"].split()[0] for child in children) == ["evaluate", "ingest", "train", "transform"]
+    assert {one["state_name"] for one in (parent, *children)} == {"Completed"}
