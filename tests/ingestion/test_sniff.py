@@ -79,5 +79,6 @@ def test_every_format_is_in_the_list_that_people_are_shown(name: str) -> None:
         "unsw_nb15": "unsw-nb15",
         "suricata_eve": "suricata eve",
         "unsw_nb15_raw": "raw files",
+        "nf_tables": "nf-*",
     }.get(name, name)
     assert word in answer.hint.casefold()

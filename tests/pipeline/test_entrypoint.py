@@ -118,7 +118,7 @@ def test_sigterm_is_audited_and_ends_with_143(
 def test_a_server_that_is_away_is_waited_for_with_a_limit(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(PlatformError, match="not ready after 0 s: .*refused") as caught:
+        with pytest.raises(PlatformError, match=r"not ready after 0 s: .*refused") as caught:
             entrypoint.wait_for_api(f"http://127.0.0.1:{taken.getsockname()[1]}/api", 0.3)
     assert "PREFECT_API_URL" in caught.value.hint
     assert capsys.readouterr().err.count("waiting") == 1

@@ -9,6 +9,7 @@ from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion.argus import Argus
 from cybersec_mlops.ingestion.cicflowmeter import CICFlowMeter
 from cybersec_mlops.ingestion.kdd import KDD99, NSLKDD
+from cybersec_mlops.ingestion.nf_tables import NFTables
 from cybersec_mlops.ingestion.reader import Reader
 from cybersec_mlops.ingestion.suricata_eve import SuricataEVE
 from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
@@ -19,7 +20,7 @@ READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
         *(ZeekConn(), SuricataEVE(), Argus(), CICFlowMeter()),
-        *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15()),
+        *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
     )
 }
 """Format name to reader, in the order in which they are asked."""

@@ -17,7 +17,7 @@ from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
     "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, CICFlowMeter CSV, KDD99, NSL-KDD, "
-    "UNSW-NB15 (partition and raw files); plain or compressed"
+    "UNSW-NB15 (partition and raw files), the NF-* tables; plain or compressed"
 )
 _BINARY: Final = (
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),

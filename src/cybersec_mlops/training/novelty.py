@@ -2,7 +2,9 @@
 
 Two views of the same places (see `quantiles`): an autoencoder finds rows that break the rules between features, the
 distance to the nearest prototype finds rows of a kind that was never seen. Each alone is blind to a family of attacks
-that the other sees (benchmarks/detector_families.py); their surprises are summed.
+that the other sees (benchmarks/detector_families.py); their surprises are summed. An isolation forest and empirical
+tails (ECOD) as a third view were measured and left out: on NSL-KDD probes they add 0.005 of ROC-AUC, on UNSW-NB15 they
+take 0.01 away, and they cost recall at 1 %.
 """
 
 from __future__ import annotations
