@@ -90,6 +90,16 @@ def _is_readable(lines: Lines, schema: Mapping[str, pl.DataType]) -> bool:
     return True
 
 
+def lines_where(lines: Lines, kept: np.ndarray) -> Lines:
+    r"""Return the lines for which `kept`, Boolean of shape (lines.height,), is true: `Lines.edit` for many at once.
+
+    >>> lines_where(Lines(b"a\nbb\nc\n", 1), np.array([True, False, True])).data
+    b'a\nc\n'
+    """
+    data = lines.codes[np.repeat(kept, lines.lengths + 1)].tobytes()
+    return Lines(data, lines.numbers().to_numpy()[kept])
+
+
 def array_values(chunks: Iterable[bytes]) -> Iterator[Any]:
     r"""Give the values of JSON arrays one by one, whatever their layout.
 

@@ -39,6 +39,7 @@ from cybersec_mlops.ingestion.json_lines import (
     array_lines,
     broken_lines,
     is_array,
+    lines_where,
     objects_of,
     objects_only,
     parse_objects,
@@ -269,7 +270,7 @@ def _flows_only(
     for index in frame["event_type"].is_null().arg_true().to_list():
         detail = "a record without event_type, expected one of Suricata's EVE log"
         rejected.add(lines, index, "not_eve", detail=detail)
-    return lines.edit(dict.fromkeys(other.arg_true().to_list())), frame.filter(~other)
+    return lines_where(lines, (~other).to_numpy()), frame.filter(~other)
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
