@@ -2,7 +2,9 @@
 
     python benchmarks/detector_networks.py [--tables cicids strato ctu unsw]
 
-Every line is one detector that was trained on the first part and scored the second part once, with frozen thresholds.
+Every table is one detector, trained on the first part, with its thresholds frozen before it scored the second part.
+The second parts are not untouched: rows of all these collections, strato-010 and CICIDS2017's Thursday included, were
+among those that the benign-only design and its screening were compared on. Read the tables as shown, not as proof.
 Intervals are not given here: the evaluation's report has them.
 """
 

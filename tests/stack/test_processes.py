@@ -135,10 +135,10 @@ def test_a_server_that_is_not_tied_is_found_again_and_ended(tmp_path: Path) -> N
     server.stop()
 
 
-@pytest.mark.parametrize("content", ["", "x", "1", "999999999 5", f"{os.getpid()} 0"])
+@pytest.mark.parametrize("content", ["", "x", "1", "999999999 5", "{own} 0"])
 def test_another_process_with_the_same_id_is_left_alone(tmp_path: Path, content: str) -> None:
     file = tmp_path / "old.pid"
-    file.write_text(content)
+    file.write_text(content.replace("{own}", str(os.getpid())))
     found = Daemon(file)
     assert not found.alive
     found.ask(signal.SIGKILL)

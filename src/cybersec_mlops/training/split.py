@@ -93,7 +93,8 @@ def carve_calibration(train: pl.DataFrame, spec: TrainingSpec) -> Mask:
     row are mostly calibration rows too; a random draw puts a part of each burst into the fit. (Measured on the earlier
     part of strato-008, CTU botnet 4 and CICIDS2017 Monday to Wednesday: achieved over nominal rate at 1 % on the
     later part was 1.0 on average for 20 stretches, 1.2 for a random draw, 0.8 for the last part alone, which costs
-    the fit the newest rows; single runs spread from 0 to 4.) Where no row has a label, all count as benign.
+    the fit the newest rows; single runs spread from 0 to 6, so no way is better beyond noise.) Where no row has a
+    label, all count as benign.
 
     Returns
     -------
