@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from cybersec_mlops.stack.postgres import FAST_AND_LOSE, Postgres
+from cybersec_mlops.stack.processes import Daemon
 from cybersec_mlops.stack.seaweedfs import SeaweedFS
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -149,6 +151,9 @@ def production() -> Iterator[Production]:
         found.environment.update(json.loads(begun.stdout)["environment"])
         yield found
     finally:
+        Daemon(found.folder / "seaweedfs" / "seaweedfs.pid").ask(
+            signal.SIGKILL
+        )  # an end in order takes half a minute
         ended = found.command("stack", "down", *place, "--json")
         assert ended.returncode == 0, ended.stderr
         shutil.rmtree(base)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -41,3 +43,14 @@ def test_a_database_that_was_not_migrated_is_not_touched(postgres_url: str, monk
     for _ in range(2):
         with pytest.raises(PlatformError, match="no audit schema"):
             open_audit()
+
+
+@pytest.mark.parametrize("group", ["audit", "models", "stack"])
+def test_help_needs_nothing_heavy(group: str) -> None:
+    code = (
+        "import sys\nfrom cybersec_mlops.cli import main\ntry:\n    main([*sys.argv[1:], '--help'])\n"
+        "except SystemExit as end:\n    heavy = {'prefect', 'polars', 'sklearn', 'xgboost', 'sqlalchemy', 'obstore'}\n"
+        "    print(sorted(heavy & set(sys.modules)), end.code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, group], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0", done.stdout

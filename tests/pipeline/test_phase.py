@@ -121,8 +121,12 @@ def test_an_attempt_after_a_failure_has_the_next_number(platform: Platform) -> N
 
 
 def test_a_refused_run_is_rejected_and_not_failed(platform: Platform) -> None:
-    run_unkeyed_phase(platform, replace(PHASE, name="run"), lambda: Outcome({"promoted": False}, refused=True))
+    refused = Outcome({"promoted": False, "reasons": ["too many false alarms", "no leak"]}, refused=True)
+    run_unkeyed_phase(platform, replace(PHASE, name="run"), lambda: refused)
     assert statuses(platform) == ["started", "rejected"]
+    error = platform.audit.events()[-1].error
+    assert error is not None
+    assert (error["kind"], error["message"]) == ("gate", "too many false alarms")
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text()))

@@ -82,5 +82,5 @@ def test_synthetic_data_and_reasons_are_found() -> None:
         event(1, "transformation", "completed", outputs={"synthetic": True}),
         event(2, "run", "completed", outputs={"reasons": ["r"]}),
     ]
-    assert places_of(events) == {"synthetic": True, "reasons": ["r"]}
+    assert places_of(events) == {"synthetic": True, "reasons": ["r"], "audit_head": "2:"}
     assert len(describe_run("r1", events)["lineage"]) == 2

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
-from cybersec_mlops.errors import CybersecMlopsError, DataError
+from cybersec_mlops.errors import CybersecMlopsError, GateError, DataError
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
@@ -118,10 +118,18 @@ def run_unkeyed_phase(platform: Platform, phase: Phase, work: Callable[[], Outco
 def _recorded(recorder: _Recorder, work: Callable[[], Outcome]) -> Outcome:
     with recorder.recording():
         outcome = work()
-        status = "rejected" if outcome.refused else "reused" if outcome.reused else "completed"
-        recorder.write(status, outcome)
+        if outcome.refused:
+            recorder.write("rejected", outcome, describe_error(_refusal(outcome)))
+        else:
+            recorder.write("reused" if outcome.reused else "completed", outcome)
         recorder.tell(outcome)
     return outcome
+
+
+def _refusal(outcome: Outcome) -> GateError:
+    """Return the gate's no as an error; the reasons that refuse come first."""
+    reasons = outcome.outputs.get("reasons") or ["the gate refused the model"]
+    return GateError(str(reasons[0]), hint="read the report; the gate's limits are in [evaluation.gate]")
 
 
 def find_result(platform: Platform, phase: Phase) -> Outcome | None:
