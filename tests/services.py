@@ -151,9 +151,7 @@ def production() -> Iterator[Production]:
         found.environment.update(json.loads(begun.stdout)["environment"])
         yield found
     finally:
-        Daemon(found.folder / "seaweedfs" / "seaweedfs.pid").ask(
-            signal.SIGKILL
-        )  # an end in order takes half a minute
+        Daemon(found.folder / "seaweedfs" / "seaweedfs.pid").ask(signal.SIGKILL)  # an end in order takes half a minute
         ended = found.command("stack", "down", *place, "--json")
         assert ended.returncode == 0, ended.stderr
         shutil.rmtree(base)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
-from cybersec_mlops.errors import CybersecMlopsError, GateError, DataError
+from cybersec_mlops.errors import CybersecMlopsError, DataError, GateError
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
