@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cybersec_mlops.audit.events import StoredEvent
 from cybersec_mlops.audit.lineage import Trace
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.originals import MANIFEST_FORMAT, object_key
+from cybersec_mlops.pipeline.manifests import references_inside
 from cybersec_mlops.storage.layers import Layers
-from cybersec_mlops.storage.objects import ObjectStore
-from cybersec_mlops.transformation.silver import SilverManifest
 
-FOLDER: Final = "manifests/"
-"""Where RAW and SILVER keep theirs."""
 _TOLD: Final = ("id", "run_id", "phase", "status", "started_at", "ended_at", "key", "dataset", "rows", "inputs")
 _ALSO_TOLD: Final = ("outputs", "parameters", "metrics", "code_version", "prefect_flow_run_id", "error", "hash")
 
@@ -41,33 +35,11 @@ class Manifests:
             The store failed.
         """
         uri = str(reference["uri"])
-        for store, read in ((self._layers.raw, _originals), (self._layers.silver, _parts)):
-            if uri.startswith(f"{store.url}/{FOLDER}"):
-                try:
-                    yield from read(_verified(uri, str(reference["sha256"]), store), store)
-                except (DataError, ValueError, KeyError, TypeError) as error:
-                    self.unread[uri] = str(error)
-
-
-def _verified(uri: str, sha256: str, store: ObjectStore) -> bytes:
-    data = store.get_bytes(store.key(uri))
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise DataError("it does not match its SHA-256", source=uri)
-    return data
-
-
-def _originals(data: bytes, raw: ObjectStore) -> Iterator[dict[str, Any]]:
-    value = json.loads(data)
-    if value.get("manifest") != MANIFEST_FORMAT:
-        raise DataError("it is not a manifest of originals")
-    for entry in value["originals"]:
-        yield {"uri": raw.uri(object_key(entry["sha256"])), "sha256": entry["sha256"], "bytes": entry["bytes"]}
-
-
-def _parts(data: bytes, silver: ObjectStore) -> Iterator[dict[str, Any]]:
-    manifest = SilverManifest.from_json(data, silver)
-    for reference in (*manifest.parts, *manifest.quarantine):
-        yield reference.to_dict()
+        try:
+            for inside in references_inside(uri, str(reference["sha256"]), self._layers):
+                yield inside.to_dict()
+        except DataError as error:
+            self.unread[uri] = error.message
 
 
 def trace_document(trace: Trace) -> dict[str, Any]:

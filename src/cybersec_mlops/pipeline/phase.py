@@ -18,6 +18,7 @@ from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
 from cybersec_mlops.errors import CybersecMlopsError, DataError, GateError
+from cybersec_mlops.pipeline.manifests import references_inside
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
@@ -141,8 +142,12 @@ def find_result(platform: Platform, phase: Phase) -> Outcome | None:
 
 
 def _holds(platform: Platform, reference: Reference) -> bool:
+    layers = platform.layers
     try:
-        return platform.layers.store_of(reference.uri).holds(reference)
+        return layers.store_of(reference.uri).holds(reference) and all(
+            layers.store_of(inside.uri).holds(inside)
+            for inside in references_inside(reference.uri, reference.sha256, layers)
+        )
     except DataError:  # in a store that is no longer ours, or removed while it was read: not there
         return False
 
@@ -231,7 +236,11 @@ def describe_error(error: BaseException) -> dict[str, Any]:
         return {"kind": error.kind, "message": error.message, "hint": error.hint or None}
     if isinstance(error, Exception):
         return {"kind": "internal", "message": f"{type(error).__name__}: {error}", "hint": None}
-    return {"kind": "interrupted", "message": type(error).__name__, "hint": "the next run goes on where this one ended"}
+    return {
+        "kind": "interrupted",
+        "message": str(error) or type(error).__name__,
+        "hint": "the next run goes on where this one ended",
+    }
 
 
 def reference_of(platform: Platform, uri: str) -> Reference:

@@ -49,7 +49,7 @@ def ending_on_sigterm(grace_s: float = GRACE_S) -> Iterator[None]:
 
 def _raise(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows cleans up
-    raise Terminated("SIGTERM")
+    raise Terminated("the run was ended by SIGTERM")
 
 
 def _watch(reading: socket.socket, grace_s: float) -> None:
