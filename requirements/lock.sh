@@ -11,4 +11,4 @@ lock() { # name, then what to lock
         --constraint requirements/constraints.txt "$@" --output-file "requirements/$name.txt"
 }
 lock run pyproject.toml --group build
-lock dev pyproject.toml --group build --group services --group test --group check
+lock dev pyproject.toml --extra dask --extra pcap --group build --group services --group test --group check
