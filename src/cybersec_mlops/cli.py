@@ -289,17 +289,22 @@ def runs(
 
 @app.command()
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")], as_json: Json = False
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")],
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the run's report there.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Show a run: phases, artefacts, metrics, lineage."""
     with ending_with_exit_code():
+        from cybersec_mlops.commands.reports import save_report
         from cybersec_mlops.pipeline.platform import open_platform
         from cybersec_mlops.pipeline.result import describe_run
         from cybersec_mlops.presentation import print_described
 
-        audit = open_platform().audit
-        name = audit.resolve_run(run_id)
-        described = describe_run(name, audit.events(run_id=name))
+        platform = open_platform()
+        name = platform.audit.resolve_run(run_id)
+        described = describe_run(name, platform.audit.events(run_id=name))
+        if report is not None:
+            save_report(described, platform.layers, report)
         if as_json:
             typer.echo(json.dumps(described, allow_nan=False))
         else:

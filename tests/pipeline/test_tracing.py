@@ -21,7 +21,8 @@ def test_outside_of_a_flow_run_there_is_none(platform: Platform) -> None:
 
 
 def test_what_is_not_known_is_no_tag() -> None:
-    assert run_tags("day", "r1", Settings()) == ["dataset:day", "run:r1", f"version:{code_version()}"]
+    settings = Settings(git_commit="abc")
+    assert run_tags("day", "r1", settings) == ["dataset:day", "run:r1", f"version:{code_version()}", "commit:abc"]
     full = run_tags("day", "r1", Settings(git_commit="abc", image_digest="sha256:0f"))
     assert full[-2:] == ["commit:abc", "image:sha256:0f"]
 

@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 
 from cybersec_mlops.config import Settings
 from cybersec_mlops.pipeline.compat import call_api
-from cybersec_mlops.pipeline.version import code_version
+from cybersec_mlops.pipeline.version import code_version, git_commit
 
 LOG = logging.getLogger("cybersec_mlops.tracing")
 
@@ -45,7 +45,7 @@ def run_tags(dataset: str, run_id: str, settings: Settings) -> list[str]:
         "dataset": dataset,
         "run": run_id,
         "version": code_version(),
-        "commit": settings.git_commit,
+        "commit": git_commit(settings),
         "image": settings.image_digest,
     }
     return [f"{name}:{value}" for name, value in facts.items() if value]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +36,33 @@ def code_version() -> str:
     return f"{cybersec_mlops.__version__}+{digest.hexdigest()[:12]}"
 
 
+def git_commit(settings: Settings) -> str | None:
+    """Return the commit that runs: the environment's, else the one of the checkout that the code is in.
+
+    ``-dirty`` stands behind it where a file of the checkout was changed since. An image has no checkout: it is built
+    with the variable set. None where neither tells.
+    """
+    return settings.git_commit or _commit_of_checkout(Path(cybersec_mlops.__file__).parent)
+
+
+@cache
+def _commit_of_checkout(folder: Path) -> str | None:
+    """Ask git, but only where these files are git's: a package installed somewhere in another checkout is not."""
+    if not any((parent / ".git").exists() for parent in folder.parents):
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+        return _git(folder, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ("git", "-C", str(folder), *arguments)
+    done = subprocess.run(command, capture_output=True, check=True, timeout=5, text=True)
+    return done.stdout.strip()
+
+
 def code_facts(settings: Settings) -> dict[str, str]:
     """Return what the report says of the code: version, libraries, commit and image where the environment says."""
-    named = {"version": code_version(), "commit": settings.git_commit, "image": settings.image_digest}
+    named = {"version": code_version(), "commit": git_commit(settings), "image": settings.image_digest}
     return {name: value for name, value in named.items() if value} | {name: version(name) for name in RESULT_SHAPING}
