@@ -61,6 +61,7 @@ ELSEWHERE = frozenset(
     {
         *(f"argus-binetflow/{name}.binetflow" for name in ("test11-portscan", "test2-malicious", "test5.tabs")),
         "suricata-eve/slips_test6-malicious.eve.json",
+        *("nfdump-text/nfcapd.sample1.txt", "nfdump-text/nfcapd.sample1.labeled.txt"),
     }
 )
 """What the tests of its own reader read."""

@@ -43,8 +43,14 @@ SAMPLES = {
     "unsw_nb15_raw.data": ("unsw_nb15_raw", "no header", 5),
     "unsw_nb15_raw.csv": ("unsw_nb15_raw", "header", 5),
     "unsw_nb15.csv": ("unsw_nb15", "partition", 5),
+    "nfdump_long.txt": ("nfdump", "long", 5),
+    "nfdump_labelled.txt": ("nfdump", "long", 5),
+    "nfdump_quiet.txt": ("nfdump", "biline", 5),
+    "nfdump_16.csv": ("nfdump", "csv-1.6", 5),
+    "nfdump_17.csv": ("nfdump", "csv-1.7", 5),
 }
-WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data"))]
+HEADED_TEXTS = ("nfdump_long.txt", "nfdump_labelled.txt")
+WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data")) or name in HEADED_TEXTS]
 
 
 class Read:
@@ -80,7 +86,7 @@ def rows_in(data: bytes, name: str) -> int:
     lines = lines[:-1] if lines[-1] == b"" else lines
     if name.endswith(".log"):
         return sum(not line.removeprefix(BOM).lstrip(b" \t").startswith(b"#") for line in lines)
-    return len(lines) - name.endswith(".csv")
+    return len(lines) - name.endswith((".csv", *HEADED_TEXTS))
 
 
 @pytest.fixture(params=SAMPLES)
@@ -187,7 +193,7 @@ def test_two_files_in_one_give_the_rows_of_both(name: str) -> None:
     once, twice = Read(reader, data), Read(reader, data + data)
     assert_frame_equal(twice.rows.drop("raw_line"), pl.concat([once.rows, once.rows]).drop("raw_line"))
     assert twice.rejected.is_empty()
-    assert twice.count == 2 * once.count + (1 if name.endswith(".csv") else 0)
+    assert twice.count == 2 * once.count + (1 if name.endswith((".csv", *HEADED_TEXTS)) else 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n", b"   \n", BOM], ids=repr)

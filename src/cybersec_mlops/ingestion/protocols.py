@@ -52,3 +52,20 @@ def keyword(number: int) -> str:
     ('tcp', 'proto-253')
     """
     return PROTOCOLS.get(number, f"proto-{number}")
+
+
+WITH_PORTS: Final = ("tcp", "udp", "sctp", "dccp", "udplite")
+"""Protocols whose connections have ports; the ports of others are null, whatever a sensor writes there."""
+
+ICMP: Final = ("icmp", "ipv6-icmp")
+"""Protocols whose messages have a type and a code, which sensors write where the ports are."""
+
+SPELLINGS: Final[dict[str, str]] = {
+    **{f"{number}": keyword(number) for number in range(256)},
+    **{f"{number:03}": keyword(number) for number in range(100)},
+    "icmp6": "ipv6-icmp",
+    "icmpv6": "ipv6-icmp",
+    "ipv6icmp": "ipv6-icmp",
+    "ipip": "ipv4",
+}
+"""Other ways, in lower case, in which sensors write a protocol, to its keyword."""

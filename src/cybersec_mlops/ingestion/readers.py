@@ -10,6 +10,7 @@ from cybersec_mlops.ingestion.argus import Argus
 from cybersec_mlops.ingestion.cicflowmeter import CICFlowMeter
 from cybersec_mlops.ingestion.kdd import KDD99, NSLKDD
 from cybersec_mlops.ingestion.nf_tables import NFTables
+from cybersec_mlops.ingestion.nfdump import Nfdump
 from cybersec_mlops.ingestion.reader import Reader
 from cybersec_mlops.ingestion.suricata_eve import SuricataEVE
 from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
@@ -19,7 +20,7 @@ from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
-        *(ZeekConn(), SuricataEVE(), Argus(), CICFlowMeter()),
+        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), CICFlowMeter()),
         *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
     )
 }
@@ -44,4 +45,8 @@ def reader_of(format_name: str, *, timezone: str = "UTC") -> Reader:
     reader = READERS.get(format_name)
     if reader is None:
         raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(READERS)}")
-    return replace(reader, timezone=timezone) if isinstance(reader, CICFlowMeter | SuricataEVE | Argus) else reader
+    return (
+        replace(reader, timezone=timezone)
+        if isinstance(reader, CICFlowMeter | SuricataEVE | Argus | Nfdump)
+        else reader
+    )
