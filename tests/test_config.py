@@ -79,3 +79,14 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("hostile", ["", "/", "..", "/../..", "s3://", "/日本/語.log", "/" + "x" * 500])
 def test_a_dataset_name_is_always_a_name(hostile: str) -> None:
     RunSpec(dataset=name_dataset((hostile,)))
+
+
+def test_a_flag_of_a_section_goes_before_the_file_setting_by_setting(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("[training]\ntrees = 7\ntune = 3\n")
+    spec = RunSpec.load(path, training={"tune": 5}, evaluation={"leave_one_attack_out": None})
+    assert (spec.training.trees, spec.training.tune) == (7, 5)
+    assert not spec.evaluation.leave_one_attack_out
+    path.write_text("training = 3\n")
+    with pytest.raises(ConfigError, match="training"):
+        RunSpec.load(path, training={"tune": 5})

@@ -43,6 +43,14 @@ Dataset = Annotated[str | None, typer.Option(help="Name of the data; default: fr
 Format = Annotated[str | None, typer.Option("--format", help="The logs' format; default: recognised from the content.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings, see examples/run.toml.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of every task.")]
+Tune = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Try N further settings, judged on the training rows alone."),
+]
+LeaveOneAttackOut = Annotated[
+    bool | None,
+    typer.Option("--leave-one-attack-out", help="Train again without each attack; tell whether it is found."),
+]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="A run's id, or the uri that the phase before printed.")]
 Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The same for the test set.")]
 
@@ -98,11 +106,14 @@ def run(
     dataset: Dataset = None,
     log_format: Format = None,
     config: Config = None,
+    tune: Tune = None,
+    leave_one_attack_out: LeaveOneAttackOut = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Ingest, transform, train and evaluate: the whole pipeline."""
-    _run_flow("execute_run", sources, test, dataset, log_format, config, as_json=as_json, verbose=verbose)
+    sections = _sections(tune=tune, leave_one_attack_out=leave_one_attack_out)
+    _run_flow("execute_run", sources, test, dataset, log_format, config, sections, as_json=as_json, verbose=verbose)
 
 
 @app.command()
@@ -116,7 +127,7 @@ def ingest(
     verbose: Verbose = False,
 ) -> None:
     """Store originals in RAW under their SHA-256."""
-    _run_flow("execute_ingest", sources, test, dataset, log_format, config, as_json=as_json, verbose=verbose)
+    _run_flow("execute_ingest", sources, test, dataset, log_format, config, {}, as_json=as_json, verbose=verbose)
 
 
 def _run_flow(
@@ -126,6 +137,7 @@ def _run_flow(
     dataset: str | None,
     log_format: str | None,
     config: Path | None,
+    sections: dict[str, dict[str, Any]],
     *,
     as_json: bool,
     verbose: bool,
@@ -134,9 +146,14 @@ def _run_flow(
         from cybersec_mlops.config import RunSpec
 
         given = {"sources": tuple(sources), "test": tuple(test or ()), "dataset": dataset, "format": log_format}
-        return RunSpec.load(config, **given)
+        return RunSpec.load(config, **given, **sections)
 
     _perform(executor, spec, as_json=as_json, verbose=verbose)
+
+
+def _sections(*, tune: int | None = None, leave_one_attack_out: bool | None = None) -> dict[str, dict[str, Any]]:
+    """Return the flags that are settings of a phase, by section of the TOML file."""
+    return {"training": {"tune": tune}, "evaluation": {"leave_one_attack_out": leave_one_attack_out}}
 
 
 @app.command()
@@ -149,7 +166,7 @@ def transform(
     verbose: Verbose = False,
 ) -> None:
     """Turn RAW originals into typed connections with features: SILVER."""
-    _continue("execute_transform", config, dataset, as_json, verbose, source=source, test=test)
+    _continue("execute_transform", config, dataset, as_json, verbose, {}, source=source, test=test)
 
 
 @app.command()
@@ -158,11 +175,12 @@ def train(
     test: Test = None,
     dataset: Dataset = None,
     config: Config = None,
+    tune: Tune = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Train a detector on SILVER and store its bundle."""
-    _continue("execute_train", config, dataset, as_json, verbose, source=source, test=test)
+    _continue("execute_train", config, dataset, as_json, verbose, _sections(tune=tune), source=source, test=test)
 
 
 @app.command()
@@ -172,20 +190,28 @@ def evaluate(
     test: Test = None,
     dataset: Dataset = None,
     config: Config = None,
+    leave_one_attack_out: LeaveOneAttackOut = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Evaluate a bundle, write its report, decide on its promotion."""
-    _continue("execute_evaluate", config, dataset, as_json, verbose, source=source, silver=silver, test=test)
+    sections = _sections(leave_one_attack_out=leave_one_attack_out)
+    _continue("execute_evaluate", config, dataset, as_json, verbose, sections, source=source, silver=silver, test=test)
 
 
 def _continue(
-    executor: str, config: Path | None, dataset: str | None, as_json: bool, verbose: bool, **inputs: str | None
+    executor: str,
+    config: Path | None,
+    dataset: str | None,
+    as_json: bool,
+    verbose: bool,
+    sections: dict[str, dict[str, Any]],
+    **inputs: str | None,
 ) -> None:
     def spec() -> RunSpec:
         from cybersec_mlops.config import RunSpec
 
-        return RunSpec.load(config, dataset=dataset)
+        return RunSpec.load(config, dataset=dataset, **sections)
 
     _perform(executor, spec, as_json=as_json, verbose=verbose, **inputs)
 

@@ -139,7 +139,13 @@ class RunSpec(BaseModel):
             When the file is missing, is not TOML, or holds something unknown or out of range.
         """
         values = {} if path is None else _read_toml(path)
-        values.update({name: value for name, value in given.items() if value not in (None, (), [], {})})
+        for name, value in given.items():
+            if isinstance(value, dict):  # a section: what is given goes before what is written, setting by setting
+                own = {key: one for key, one in value.items() if one is not None}
+                written = values.get(name, {})
+                values[name] = {**written, **own} if isinstance(written, dict) else written
+            elif value not in (None, (), []):
+                values[name] = value
         return cls.parse(values, where=str(path) if path else "the command line")
 
     @classmethod

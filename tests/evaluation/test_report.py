@@ -11,9 +11,11 @@ import pytest
 
 from cybersec_mlops.evaluation.activity import HostCount
 from cybersec_mlops.evaluation.baselines import Baseline
+from cybersec_mlops.evaluation.bootstrap import Estimate
 from cybersec_mlops.evaluation.examples import AlertExample, Reason
 from cybersec_mlops.evaluation.findings import Finding
 from cybersec_mlops.evaluation.gate import Check, Comparison, Decision
+from cybersec_mlops.evaluation.leave_one_out import LeaveOneOut, LeftOut, Skill
 from cybersec_mlops.evaluation.metrics import AttackRecall, measure
 from cybersec_mlops.evaluation.report import DataReference, ReportInput, flat, render_report, verdict
 from cybersec_mlops.evaluation.spec import EvaluationSpec
@@ -199,3 +201,18 @@ def test_numbers_and_percent_signs_stay_together(page: str) -> None:
 
 def test_facts_are_flat_and_in_words() -> None:
     assert flat({"a": True, "b": {}, "c": 0.1 + 0.2}) == [("a", "yes"), ("b", "{}"), ("c", "0.3")]
+
+
+def test_tuning_and_attacks_left_out_have_tables_of_their_own(report_input: ReportInput) -> None:
+    skill = Skill(Estimate(0.75, 0.5, 1.0), Estimate(0.25, 0.1, 0.4))
+    left_out = LeaveOneOut(0.01, (LeftOut("<scan>", 7, False, None, skill, skill),), ("rare <b>",))
+    trial = {"settings": {"trees": 7, "hidden": [8, 2, 8]}, "objective": 0.5, "average_precision": 0.25}
+    tuning = {"objective": "recall", "split": "time", "rows": 9, "kinds": 2}
+    training = {**report_input.training, "tuning": {**tuning, "trials": [{**trial, "chosen": True}]}}
+    html = render_report(dataclasses.replace(report_input, left_out=left_out, training=training))
+    assert "Attacks that nobody has seen yet" in html
+    assert "training never had it" in html
+    assert "&lt;scan&gt;" in html
+    assert "rare &lt;b&gt;" in html
+    assert "trees 7, hidden 8-2-8" in html
+    assert "Tuning" not in render_report(report_input)

@@ -24,6 +24,7 @@ from cybersec_mlops.evaluation.drift import measure_drift
 from cybersec_mlops.evaluation.examples import AlertExample, Reason, choose_examples
 from cybersec_mlops.evaluation.gate import Comparison, compare, decide
 from cybersec_mlops.evaluation.leakage import audit_leakage
+from cybersec_mlops.evaluation.leave_one_out import LeaveOneOut, leave_one_attack_out
 from cybersec_mlops.evaluation.metrics import Metrics, measure
 from cybersec_mlops.evaluation.model_card import render_model_card
 from cybersec_mlops.evaluation.report import DataReference, ReportInput, render_report
@@ -221,8 +222,27 @@ def _report_input(
         alerts=_examples(detector, sets.test, scored, spec.top_alerts),
         data=_references(job, sets, predictions),
         training=manifest["provenance"]["training"],
+        left_out=_leave_one_out(job, sets, detector, manifest),
         spec={"training": job.training.model_dump(mode="json"), "evaluation": spec.model_dump(mode="json")},
         code=job.code,
+    )
+
+
+def _leave_one_out(
+    job: EvaluationJob, sets: _Sets, detector: Detector, manifest: Mapping[str, Any]
+) -> LeaveOneOut | None:
+    """Train without each attack as the bundle was trained, tuned settings included."""
+    if not job.evaluation.leave_one_attack_out:
+        return None
+    spec = TrainingSpec.model_validate({**manifest["provenance"]["training"]["spec"], "threads": job.training.threads})
+    return leave_one_attack_out(
+        detector,
+        sets.train,
+        sets.test,
+        spec,
+        shortcuts=sets.manifest.shortcuts,
+        resamples=job.evaluation.resamples,
+        seed=job.evaluation.seed,
     )
 
 
@@ -314,6 +334,7 @@ def _store(given: ReportInput, job: EvaluationJob, layers: Layers) -> dict[str, 
         "metrics": given.metrics.to_dict(),
         "decision": {"promoted": given.decision.promoted, "reasons": list(given.decision.reasons)},
         "findings": None if given.findings is None else [_plain(finding) for finding in given.findings],
+        "leave_one_attack_out": None if given.left_out is None else given.left_out.to_dict(),
         "bundle": job.bundle.to_dict(),
     }
     data = {

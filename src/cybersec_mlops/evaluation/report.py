@@ -25,6 +25,7 @@ from cybersec_mlops.evaluation.examples import AlertExample as AlertExample
 from cybersec_mlops.evaluation.examples import Reason as Reason
 from cybersec_mlops.evaluation.findings import Finding
 from cybersec_mlops.evaluation.gate import Check, Comparison, Decision
+from cybersec_mlops.evaluation.leave_one_out import LeaveOneOut
 from cybersec_mlops.evaluation.metrics import Metrics
 from cybersec_mlops.evaluation.ranking import Ranking
 
@@ -72,6 +73,8 @@ class ReportInput:
     drift: Drift | None = None
     baselines: tuple[Baseline, ...] = ()
     comparison: Comparison | None = None
+    left_out: LeaveOneOut | None = None
+    """None where it was not asked for."""
     importance: pl.DataFrame | None = None
     """``feature``, ``importance``, ``part``."""
     alerts: tuple[AlertExample, ...] = ()
@@ -101,7 +104,12 @@ def render_report(given: ReportInput) -> str:
         setting=setting(given.metrics),
         plots={plot.name: plot for plot in _pictures(given)},
         findings=None if given.findings is None else sorted_findings(given.findings),
-        facts={"training": flat(given.training), "spec": flat(given.spec), "code": flat(given.code)},
+        tuning=given.training.get("tuning"),
+        facts={
+            "training": flat({name: value for name, value in given.training.items() if name != "tuning"}),
+            "spec": flat(given.spec),
+            "code": flat(given.code),
+        },
         most=MOST_ATTACKS,
         most_references=MOST_REFERENCES,
         style=Markup(style),  # noqa: S704 - ours, no data in it

@@ -45,6 +45,8 @@ class EvaluationSpec(BaseModel):
     leakage_audit: bool = True
     leakage_rows: int = Field(default=20_000, ge=1_000, le=1_000_000)
     """Rows of each side that the leakage audit's own models see (a seeded sample)."""
+    leave_one_attack_out: bool = False
+    """Train again without each attack in turn, to see whether it would be found: one more fit per attack."""
     top_alerts: int = Field(default=10, ge=0, le=100)
     """Alerts shown as examples in the report."""
     gate: GateSpec = GateSpec()

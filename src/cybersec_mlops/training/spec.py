@@ -71,3 +71,6 @@ class TrainingSpec(BaseModel):
 
     prototypes: int = Field(default=1024, ge=1, le=8_192)
     """Typical benign rows that distances are measured to."""
+
+    tune: int = Field(default=0, ge=0, le=500)
+    """Settings to try beside the given ones (see `tuning`); 0 trains with the given ones."""

@@ -16,6 +16,7 @@ from cybersec_mlops.training.bundle import write_bundle
 from cybersec_mlops.training.fit import fit_detector
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.training.split import Split, split
+from cybersec_mlops.training.tuning import tune
 from cybersec_mlops.transformation.silver import SilverManifest, read_silver
 
 
@@ -67,7 +68,7 @@ def train(
     Raises
     ------
     DataError
-        When the snapshot cannot train a detector: one class only, no benign rows, too few rows.
+        When the snapshot cannot train a detector: one class only, no benign rows, too few rows, or nothing to tune by.
     """
     manifest = read_manifest_of(reference, silver)
     frame: pl.DataFrame
@@ -77,7 +78,9 @@ def train(
         frame, how = cut.train, cut.describe()
     else:
         frame = read_silver(manifest, silver, folder)
-    fitted = fit_detector(frame, spec, shortcuts=manifest.shortcuts)
+    tuned = tune(frame, spec, shortcuts=manifest.shortcuts) if spec.tune else None
+    fitted = fit_detector(frame, tuned.spec if tuned else spec, shortcuts=manifest.shortcuts)
+    report = fitted.report | ({"tuning": tuned.to_dict()} if tuned else {})
     provenance = {
         "silver_manifest": {"sha256": reference.sha256, "rows": manifest.kept},
         "raw_manifest": {"sha256": manifest.raw_manifest_sha256},
@@ -85,10 +88,10 @@ def train(
         "formats": list(manifest.formats),
         "synthetic": manifest.synthetic,
         "split": how,
-        "training": {name: value for name, value in fitted.report.items() if name != "seconds"},
+        "training": {name: value for name, value in report.items() if name != "seconds"},
         "code": dict(code),
     }
     data = write_bundle(fitted.detector, provenance=provenance)
     sha256 = hashlib.sha256(data).hexdigest()
     stored = models.put_bytes(f"bundles/{sha256[:2]}/{sha256}.zip", data)
-    return Trained(stored, {**fitted.report, "split": how})
+    return Trained(stored, {**report, "split": how})
