@@ -48,6 +48,9 @@ SAMPLES = {
     "nfdump_quiet.txt": ("nfdump", "biline", 5),
     "nfdump_16.csv": ("nfdump", "csv-1.6", 5),
     "nfdump_17.csv": ("nfdump", "csv-1.7", 5),
+    "vpc_default.csv": ("vpc_flow", "default", 5),
+    "vpc_cloudwatch.txt": ("vpc_flow", "default", 5),
+    "vpc_custom.csv": ("vpc_flow", "custom", 5),
 }
 HEADED_TEXTS = ("nfdump_long.txt", "nfdump_labelled.txt")
 WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data")) or name in HEADED_TEXTS]

@@ -15,12 +15,13 @@ from cybersec_mlops.ingestion.reader import Reader
 from cybersec_mlops.ingestion.suricata_eve import SuricataEVE
 from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
 from cybersec_mlops.ingestion.unsw_nb15_raw import UNSWNB15Raw
+from cybersec_mlops.ingestion.vpc_flow import VPCFlow
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 
 READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
-        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), CICFlowMeter()),
+        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), CICFlowMeter()),
         *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
     )
 }

@@ -17,7 +17,8 @@ from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
     "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, nfdump's text and CSV, "
-    "CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and raw files), the NF-* tables; plain or compressed"
+    "AWS VPC flow logs, CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and raw files), the NF-* tables; "
+    "plain or compressed"
 )
 _BINARY: Final = (
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
@@ -119,8 +120,6 @@ def _text(first: str) -> str:
         return "Argus bidirectional flows"
     if "IPV4_SRC_ADDR" in first:
         return "a NetFlow table of the NF-* kind"
-    if first.startswith(("version account-id", "2 ")) and first.count(" ") == 13:
-        return "AWS VPC flow logs"
     for separator, word in (("\t", "tab-separated "), (",", ""), (";", "semicolon-separated ")):
         if (count := first.count(separator)) >= 2:
             return f"a {word}table of {count + 1} columns: {_some(first.split(separator))}"

@@ -6,8 +6,8 @@ labels, the exact columns of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -39,6 +39,8 @@ class Form:
     """Makes the canonical and native columns of the rows that keep the rules."""
     impossible: Callable[[pl.DataFrame], dict[str, int]] | None = None
     """Counts the values that `finish` will set to null, by column, on the rows that keep the rules."""
+    passed_over: Mapping[str, pl.Expr] = field(default_factory=dict)
+    """Rows that are no connections, by the reason under which they are skipped and counted; the first one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def read_table(reader: Reader, table: Table, stream: BinaryIO, *, batch_bytes: i
         frames = []
         for form, rows in _split_headers(lines, form, table, rejected, skipped):  # noqa: B020 - the form goes on
             if rows.height and form is not None:
-                frames.append(conform(_read_rows(rows, form, rejected, nulled), schema))
+                frames.append(conform(_read_rows(rows, form, rejected, skipped, nulled), schema))
         kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
         batch = Batch(kept, rejected.frame(), skipped, nulled)
         if batch.read:
@@ -113,10 +115,19 @@ def _candidates(lines: Lines) -> list[int]:
     return found
 
 
-def _read_rows(lines: Lines, form: Form, rejected: Rejected, nulled: dict[str, int]) -> pl.DataFrame:
+def _read_rows(
+    lines: Lines, form: Form, rejected: Rejected, skipped: dict[str, int], nulled: dict[str, int]
+) -> pl.DataFrame:
     cells = read_cells(lines, form.layout, rejected, quoted=True)
-    frame = form.prepare(cells.frame.with_columns(cells.lines.numbers().alias("raw_line")))
-    frame = screen(frame, cells.lines, form.rules, rejected, failed=cells.failed, value=form.layout.cell)
+    frame, lines, failed = cells.frame.with_columns(cells.lines.numbers().alias("raw_line")), cells.lines, cells.failed
+    frame = form.prepare(frame)
+    for reason, expression in form.passed_over.items():
+        over = frame.select(expression.fill_null(value=False)).to_series()
+        if over.any():
+            skipped[reason] = skipped.get(reason, 0) + int(over.sum())
+            lines = lines.edit(dict.fromkeys(over.arg_true().to_list()))
+            frame, failed = frame.filter(~over), {rule: series.filter(~over) for rule, series in failed.items()}
+    frame = screen(frame, lines, form.rules, rejected, failed=failed, value=form.layout.cell)
     if form.impossible is not None:
         for name, count in form.impossible(frame).items():
             nulled[name] = nulled.get(name, 0) + count
