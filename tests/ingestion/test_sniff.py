@@ -80,5 +80,6 @@ def test_every_format_is_in_the_list_that_people_are_shown(name: str) -> None:
         "suricata_eve": "suricata eve",
         "unsw_nb15_raw": "raw files",
         "nf_tables": "nf-*",
+        "vpc_flow": "vpc flow logs",
     }.get(name, name)
     assert word in answer.hint.casefold()
