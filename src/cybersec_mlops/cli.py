@@ -231,7 +231,7 @@ def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbo
         print_run(performed.document, performed.places)
     if performed.error is not None:
         print_error(performed.document["error"])
-    raise typer.Exit(performed.exit_code)
+    performed.leave()
 
 
 @app.command()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PROGRESS_LOGGER = "cybersec_mlops.progress"
 """Where `pipeline.phase` tells of its progress."""
+WAITING_LOGGER = "cybersec_mlops.waiting"
+"""Where `waiting` tells what a run waits for."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STATUS_STYLE = {"completed": "green", "rejected": "yellow", "failed": "red", "interrupted": "red"}
 
@@ -50,11 +52,12 @@ class _ProgressHandler(logging.Handler):
 
 
 def show_progress(*, verbose: bool) -> None:
-    """Print a line for each phase; with `verbose` Prefect prints its own log instead."""
-    logger = logging.getLogger(PROGRESS_LOGGER)
-    logger.handlers = [logging.NullHandler() if verbose else _ProgressHandler()]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    """Print a line for each phase, and what is waited for; with `verbose` Prefect prints its own log instead."""
+    for name, silent in ((PROGRESS_LOGGER, verbose), (WAITING_LOGGER, False)):
+        logger = logging.getLogger(name)
+        logger.handlers = [logging.NullHandler() if silent else _ProgressHandler()]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 def print_error(error: Mapping[str, Any] | None) -> None:

@@ -22,7 +22,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait()
         with temporary_settings({PREFECT_API_URL: server.api_url}):
             yield server.api_url
-            flush()
+            flush(10)
 
 
 @pytest.fixture

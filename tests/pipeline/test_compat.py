@@ -25,4 +25,4 @@ def test_the_heartbeat_is_off_inside_and_back_outside() -> None:
 
 
 def test_flushing_nothing_is_fine() -> None:
-    flush(timeout_s=1)
+    assert flush(timeout_s=1)

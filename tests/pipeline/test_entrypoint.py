@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -16,7 +15,7 @@ from tests.services import Production
 
 from cybersec_mlops.audit.events import StoredEvent
 from cybersec_mlops.audit.log import AuditLog
-from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.pipeline import entrypoint
 from cybersec_mlops.pipeline.phase import run_id_of_key
 
@@ -113,21 +112,6 @@ def test_sigterm_is_audited_and_ends_with_143(
     [flow_run] = flow_runs(production, key, monkeypatch)
     assert flow_run["state_name"] == "Crashed"
     assert production.run(*job, CYBERSEC_MLOPS_IDEMPOTENCY_KEY=key).returncode in (0, 5)
-
-
-def test_a_server_that_is_away_is_waited_for_with_a_limit(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        with pytest.raises(PlatformError, match=r"not ready after 0 s: .*refused") as caught:
-            entrypoint.wait_for_api(f"http://127.0.0.1:{taken.getsockname()[1]}/api", 0.3)
-    assert "PREFECT_API_URL" in caught.value.hint
-    assert capsys.readouterr().err.count("waiting") == 1
-
-
-@pytest.mark.parametrize("url", ["", "prefect:4200", "file:///etc/passwd"])
-def test_what_is_no_address_is_not_waited_for(url: str) -> None:
-    with pytest.raises(ConfigError):
-        entrypoint.wait_for_api(url, 60)
 
 
 def test_a_container_without_a_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,12 +25,11 @@ from cybersec_mlops.pipeline.result import PHASES
     ],
 )
 def test_errors_become_exit_codes(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, kind: str
+    platform: Platform, prefect_api: str, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, kind: str
 ) -> None:
     def fail(spec: RunSpec, run_id: str) -> None:
         raise error
 
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # nothing is asked of it
     monkeypatch.setattr(executors, "execute_run", fail)
     performed = perform("execute_run", RunSpec)
     assert performed.exit_code == code

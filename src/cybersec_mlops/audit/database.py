@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.waiting import waiting_for
 
 CONNECT_TIMEOUT_S: Final = 5
 LOCK_TIMEOUT_S: Final = 30
@@ -94,7 +95,11 @@ class Database:
     def _transaction(self, isolation: str, *, immediate: bool = False) -> Iterator[Connection]:
         overdue = threading.Event()
         try:
-            with self._connect() as plain, _deadline(plain, TRANSACTION_TIMEOUT_S, overdue):
+            with (
+                waiting_for(f"the database {self.name}"),
+                self._connect() as plain,
+                _deadline(plain, TRANSACTION_TIMEOUT_S, overdue),
+            ):
                 options = {"immediate": immediate} if self.is_sqlite else {"isolation_level": isolation}
                 connection = plain.execution_options(**options)
                 with connection.begin():

@@ -97,12 +97,14 @@ def run_under_key(flow: Any, key: str, parameters: dict[str, Any]) -> None:
     run_flow(flow, flow_run=flow_run, parameters=parameters)
 
 
-def flush(timeout_s: float = 10.0) -> None:
-    """Send what Prefect still has in its queues (logs, events) before its server goes away."""
+def flush(timeout_s: float) -> bool:
+    """Send what Prefect still has in its queues (logs, events), and say whether all of it was taken in time."""
     from prefect.logging.handlers import APILogWorker
 
-    APILogWorker.drain_all(timeout=timeout_s, at_exit=False)
+    workers: list[Any] = [APILogWorker]
     if IS_PREFECT_3:
         from prefect.events.worker import EventsWorker
 
-        EventsWorker.drain_all(timeout=timeout_s, at_exit=False)
+        workers.append(EventsWorker)
+    unsent = [worker.drain_all(timeout=timeout_s, at_exit=False)[1] for worker in workers]
+    return not any(unsent)

@@ -12,32 +12,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import ssl
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from cybersec_mlops.config import RunSpec
-from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.pipeline.execute import Performed, perform
+from cybersec_mlops.pipeline.orchestrator import wait_for_api
 from cybersec_mlops.pipeline.phase import run_id_of_key
-from cybersec_mlops.pipeline.termination import Terminated
 
 READY_TIMEOUT_S: Final = 300
-_POLL_S: Final = 2.0
+"""A cluster that starts as a whole takes its time."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the pipeline once and return the exit code.
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the pipeline once and end the process.
 
-    Returns
-    -------
-    int
-        0 done, 1 internal, 2 configuration, 3 data, 4 platform, 5 the model was refused, 143 ended by SIGTERM.
+    Raises
+    ------
+    SystemExit
+        With 0 done, 1 internal, 2 configuration, 3 data, 4 platform, 5 the model was refused, 143 ended by SIGTERM.
     """
     parser = argparse.ArgumentParser(prog="full_mlops_flow", description="Run the whole pipeline once.")
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="files, folders, globs or s3:// prefixes")
@@ -54,10 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if performed.places.get("audit_head"):
         sys.stderr.write(f"audit head {performed.places['audit_head']}\n")  # a witness outside of the database
     print(json.dumps(performed.document, allow_nan=False), flush=True)  # noqa: T201 - the container's output
-    if isinstance(performed.error, Terminated):
-        sys.stderr.flush()
-        os._exit(performed.exit_code)  # a task that cannot be interrupted would be waited for
-    return performed.exit_code
+    performed.leave()
 
 
 def _perform(spec: Callable[[], RunSpec]) -> Performed:
@@ -82,45 +75,3 @@ def require_server() -> None:
         wait_for_api(url, READY_TIMEOUT_S)
     elif os.environ.get("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "").lower() in ("false", "0"):
         raise ConfigError("PREFECT_API_URL is not set", hint="name the Prefect server: http://prefect-server:4200/api")
-
-
-def wait_for_api(url: str, timeout_s: float) -> None:
-    """Return when the Prefect API is ready.
-
-    A flow that starts while its server is away fails within seconds and without a retry.
-
-    Raises
-    ------
-    ConfigError
-        It is no address.
-    PlatformError
-        When it is not ready after `timeout_s` seconds.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(
-            "PREFECT_API_URL is not an http(s) address", hint="write it as http://prefect-server:4200/api"
-        )
-    deadline, told = time.monotonic() + timeout_s, ""
-    while (reason := _unready(url)) is not None:
-        if time.monotonic() >= deadline:
-            raise PlatformError(
-                f"the Prefect API was not ready after {timeout_s:.0f} s: {reason}",
-                hint="look at the Prefect server, or at PREFECT_API_URL",
-            )
-        if reason != told:
-            sys.stderr.write(f"waiting up to {timeout_s:.0f} s for the Prefect API: {reason}\n")
-            told = reason
-        time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
-
-
-def _unready(url: str) -> str | None:
-    """Return why the API is not ready, None when it is."""
-    authority = os.environ.get("PREFECT_API_SSL_CERT_FILE")
-    try:
-        context = ssl.create_default_context(cafile=authority) if url.startswith("https") else None
-        with urllib.request.urlopen(f"{url.rstrip('/')}/ready", timeout=10, context=context) as answer:  # noqa: S310
-            return None if answer.status == 200 else f"HTTP {answer.status}"
-    except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}"
-    except (OSError, ValueError) as error:  # URLError is an OSError; an address that cannot be parsed a ValueError
-        return str(getattr(error, "reason", error))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NoReturn
 
 from cybersec_mlops.config import RunSpec, Settings
 from cybersec_mlops.errors import CybersecMlopsError, GateError
 from cybersec_mlops.pipeline.embedded_server import embedded_server
+from cybersec_mlops.pipeline.orchestrator import READY_TIMEOUT_S, server_failure, tell_of_retries, wait_for_api
+from cybersec_mlops.pipeline.scratch import remove_mine, scratch_folder
 from cybersec_mlops.pipeline.termination import EXIT_CODE, Terminated, ending_on_sigterm
 
+FLUSH_S: Final = 10.0
+"""How long Prefect may take to send its last logs and events, seconds."""
 _PREFECT_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.task_engine")
 
 
@@ -27,6 +31,20 @@ class Performed:
     error: BaseException | None = None
     places: dict[str, Any] = field(default_factory=dict)
     """What a person wants to know beside the document: where the report is, whether the data is synthetic."""
+    unsent: bool = False
+    """Prefect holds what its server did not take, and would wait for it without a limit when the process ends."""
+
+    def leave(self) -> NoReturn:
+        """End the process with the exit code; at once where something would hold it up without a limit.
+
+        That is what Prefect could not send, and, after SIGTERM, a task in a thread, which nothing can interrupt.
+        """
+        if self.unsent or isinstance(self.error, Terminated):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            remove_mine()
+            os._exit(self.exit_code)
+        raise SystemExit(self.exit_code)
 
 
 class _Tidy(logging.Filter):
@@ -43,31 +61,50 @@ class _Tidy(logging.Filter):
         return True
 
 
+@dataclass
+class Session:
+    """Flows between a server's beginning and end."""
+
+    unsent: bool = False
+    """The server did not take in time what was left to send."""
+
+    def flush(self) -> None:
+        """Send what Prefect still has to tell, for a limited time."""
+        from cybersec_mlops.pipeline.compat import flush
+
+        self.unsent = not flush(FLUSH_S)
+
+
 @contextlib.contextmanager
-def prefect_server(*, verbose: bool) -> Iterator[None]:
+def prefect_server(*, verbose: bool) -> Iterator[Session]:
     """Make sure that flows find a Prefect server: the one of PREFECT_API_URL, or one of our own meanwhile.
 
     Enter it before Prefect is imported: the environment that it sets is read then.
     """
+    session = Session()
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO" if verbose else "CRITICAL")
     for name in _PREFECT_LOGGERS:
         logging.getLogger(name).addFilter(_Tidy())
-    if os.environ.get("PREFECT_API_URL"):
+    if url := os.environ.get("PREFECT_API_URL"):
+        wait_for_api(url, READY_TIMEOUT_S)
         with _nothing_left_behind():
-            yield
+            try:
+                yield session
+            finally:
+                session.flush()
         return
     with embedded_server(Settings.load().home / "prefect") as server:
         os.environ.update(server.client_environment())
         try:
             from cybersec_mlops.pipeline import full_mlops_flow  # noqa: F401 - imports while the server starts
-            from cybersec_mlops.pipeline.compat import flush, no_heartbeat, use_api
+            from cybersec_mlops.pipeline.compat import no_heartbeat, use_api
 
             server.wait()
             with use_api(server.api_url), no_heartbeat():  # nobody looks after zombies on a server of our own
                 try:
-                    yield
+                    yield session
                 finally:
-                    flush()
+                    session.flush()
         finally:
             os.environ.pop("PREFECT_API_URL", None)
 
@@ -75,16 +112,14 @@ def prefect_server(*, verbose: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _nothing_left_behind() -> Iterator[None]:
     """Let libraries that keep files in the home folder keep them on scratch: Prefect's results, matplotlib's fonts."""
-    with tempfile.TemporaryDirectory(
-        prefix="cybersec-mlops-", dir=Settings.load().scratch_dir, ignore_cleanup_errors=True
-    ) as folder:
+    with scratch_folder(Settings.load().scratch_dir) as folder:
         os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", f"{folder}/results")
         os.environ.setdefault("MPLCONFIGDIR", f"{folder}/matplotlib")
         try:
             yield
         finally:
             for name in ("PREFECT_LOCAL_STORAGE_PATH", "MPLCONFIGDIR"):
-                if os.environ.get(name, "").startswith(folder):
+                if os.environ.get(name, "").startswith(str(folder)):
                     del os.environ[name]
 
 
@@ -113,19 +148,21 @@ def perform(
     """
     begun: str | None = None
     error: BaseException | None = None
+    session: Session | None = None
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work must not spin on a busy machine
     with ending_on_sigterm():
         try:
             ready = spec()
-            with prefect_server(verbose=verbose):
+            with prefect_server(verbose=verbose) as session:
                 from cybersec_mlops.pipeline import executors
                 from cybersec_mlops.pipeline.phase import new_run_id
 
+                tell_of_retries()  # after Prefect's import, which sets up its loggers anew
                 begun = run_id or new_run_id()
                 getattr(executors, executor)(ready, begun, **inputs)
         except (Exception, KeyboardInterrupt, Terminated) as raised:  # noqa: BLE001 - becomes the document's error
-            error = raised
-        performed = _tell(begun, error)
+            error = server_failure(raised) or raised
+        performed = replace(_tell(begun, error), unsent=session is not None and session.unsent)
         _alert(performed)
     return performed
 

@@ -69,4 +69,4 @@ def _phases(spec: RunSpec, run_id: str) -> Outcome:
 if __name__ == "__main__":
     from cybersec_mlops.pipeline.entrypoint import main
 
-    raise SystemExit(main())
+    main()

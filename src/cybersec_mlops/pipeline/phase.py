@@ -10,15 +10,17 @@ import hashlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
 from cybersec_mlops.errors import CybersecMlopsError, DataError, GateError
 from cybersec_mlops.pipeline.manifests import references_inside
+from cybersec_mlops.pipeline.orchestrator import server_failure
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
@@ -171,6 +173,7 @@ class _Recorder:
     def __init__(self, platform: Platform, phase: Phase) -> None:
         self._audit = platform.audit
         self._title = phase.title
+        self._began = time.monotonic()
         self._event = PhaseEvent(
             run_id=phase.run_id,
             phase=phase.name,
@@ -193,19 +196,22 @@ class _Recorder:
     def write(self, status: str, outcome: Outcome | None = None, error: dict[str, Any] | None = None) -> None:
         event = replace(self._event, status=status, error=error)
         if status != "started":
-            event = replace(event, ended_at=datetime.now(UTC))
+            event = replace(event, ended_at=event.started_at + timedelta(seconds=self._seconds()))
         if outcome is not None:
             event = replace(event, outputs=outcome.outputs, rows=outcome.rows, metrics=outcome.metrics)
         self._audit.append(event)
+
+    def _seconds(self) -> float:
+        """How long it has been going on, whatever was done to the clock meanwhile."""
+        return time.monotonic() - self._began
 
     def tell(self, outcome: Outcome) -> None:
         """Say that it is done, for the person who waits."""
         if self._event.phase == "run":
             return  # the summary tells
-        seconds = (datetime.now(UTC) - self._event.started_at).total_seconds()
         rows = "" if outcome.rows is None else f", {outcome.rows:,} rows"
         how = "nothing new" if outcome.reused else "done"
-        PROGRESS.info("%s: %s%s (%.1f s)", self._title, how, rows, seconds)
+        PROGRESS.info("%s: %s%s (%.1f s)", self._title, how, rows, self._seconds())
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -214,11 +220,8 @@ class _Recorder:
         self.write("started")
         try:
             yield
-        except CybersecMlopsError as error:
-            self.write("failed", error=describe_error(error))
-            raise
         except Exception as error:
-            self.write("failed", error=describe_error(error))
+            self.write("failed", error=describe_error(server_failure(error) or error))
             raise
         except BaseException as error:  # a signal, Prefect's cancellation
             self.write("interrupted", error=describe_error(error))

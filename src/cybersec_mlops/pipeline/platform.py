@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from cybersec_mlops.audit.log import AuditLog
 from cybersec_mlops.audit.registry import ModelRegistry
 from cybersec_mlops.config import Settings
 from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.pipeline.scratch import scratch_folder
 from cybersec_mlops.storage.layers import Layers
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.silver import SilverCatalog
@@ -50,18 +49,8 @@ class Platform:
         PlatformError
             When there is no place for it.
         """
-        base = self.settings.scratch_dir
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="cybersec-mlops-", dir=base))
-        except OSError as error:
-            raise PlatformError(
-                f"no scratch folder can be made in {base or tempfile.gettempdir()}: {error.strerror}",
-                hint="set CYBERSEC_MLOPS_SCRATCH_DIR to a folder with room",
-            ) from None
-        try:
+        with scratch_folder(self.settings.scratch_dir) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_platform() -> Platform:

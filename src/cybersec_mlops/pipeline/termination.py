@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from cybersec_mlops.pipeline.scratch import remove_mine
+
 EXIT_CODE: Final = 128 + signal.SIGTERM
 GRACE_S: Final = 45
 """A pod gets a minute from Kubernetes; after that it would be killed without a word."""
@@ -59,4 +61,5 @@ def _watch(reading: socket.socket, grace_s: float) -> None:
             reading.close()
             return
     threading.Event().wait(grace_s)
+    remove_mine()
     os._exit(EXIT_CODE)

@@ -43,6 +43,8 @@ def explain(error: Exception, *, doing: str, where: str, uri: str) -> CybersecMl
 
 
 def _reason(error: Exception, text: str) -> tuple[str, str]:
+    if "RequestTimeTooSkewed" in text or "RequestExpired" in text:
+        return "the clocks of this machine and of the server differ too much", "let both be set by NTP"
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or re.search(
         r"\b40[13]\b", text.split("\n")[0]
     ):

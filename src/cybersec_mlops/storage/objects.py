@@ -25,6 +25,7 @@ from cybersec_mlops.storage import failures
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
 from cybersec_mlops.storage.streams import CheckedStream, file_chunks, read_ahead, sha256_of
+from cybersec_mlops.waiting import waiting_for
 
 CHUNK_BYTES: Final = 8 << 20
 PART_BYTES: Final = 16 << 20
@@ -150,7 +151,8 @@ class ObjectStore:
     @contextlib.contextmanager
     def _doing(self, verb: str, uri: str) -> Iterator[None]:
         try:
-            yield
+            with waiting_for(self.where):
+                yield
         except failures.TRANSPORT as error:
             raise failures.explain(error, doing=verb, where=self.where, uri=uri) from error
         except ValueError as error:  # a name that the client cannot express

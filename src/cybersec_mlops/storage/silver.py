@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, PlatformError
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.waiting import waiting_for
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -308,7 +309,8 @@ def _retried(action: Callable[[], T], url: URL) -> T:
     """Do it again while others change the same table; turn every failure into one of ours."""
     for attempt in range(ATTEMPTS):
         try:
-            return action()
+            with waiting_for(f"the SILVER catalogue in {_name(url)}"):
+                return action()
         except CybersecMlopsError:
             raise
         except Exception as error:  # pyiceberg's errors have no base of their own
@@ -347,8 +349,11 @@ def _explained(error: Exception, url: URL) -> CybersecMlopsError:
     line = re.sub(r"[\x00-\x1f\x7f]", "?", (str(cause).strip().split("\n") or [""])[0][:300])
     if url.password:
         line = line.replace(str(url.password), "***")
-    name = url.set(query={}).render_as_string(hide_password=True)
     return PlatformError(
-        f"the SILVER catalogue in {name} failed: {type(cause).__name__}: {line}",
+        f"the SILVER catalogue in {_name(url)} failed: {type(cause).__name__}: {line}",
         hint="run the same command again; if it persists, check the database and the store",
     )
+
+
+def _name(url: URL) -> str:
+    return url.set(query={}).render_as_string(hide_password=True)
