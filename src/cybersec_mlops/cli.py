@@ -41,6 +41,10 @@ Tests = Annotated[
 ]
 Dataset = Annotated[str | None, typer.Option(help="Name of the data; default: from the first source.")]
 Format = Annotated[str | None, typer.Option("--format", help="The logs' format; default: recognised from the content.")]
+Mappings = Annotated[
+    list[str] | None,
+    typer.Option("--mapping", metavar="FILE", help="What the columns of a table of your own mean; may be repeated."),
+]
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings, see examples/run.toml.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of every task.")]
 Tune = Annotated[
@@ -105,6 +109,7 @@ def run(
     test: Tests = None,
     dataset: Dataset = None,
     log_format: Format = None,
+    mapping: Mappings = None,
     config: Config = None,
     tune: Tune = None,
     leave_one_attack_out: LeaveOneAttackOut = None,
@@ -112,7 +117,8 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Ingest, transform, train and evaluate: the whole pipeline."""
-    sections = _sections(tune=tune, leave_one_attack_out=leave_one_attack_out)
+    sections: dict[str, Any] = _sections(tune=tune, leave_one_attack_out=leave_one_attack_out)
+    sections["mapping"] = tuple(mapping or ())
     _run_flow("execute_run", sources, test, dataset, log_format, config, sections, as_json=as_json, verbose=verbose)
 
 
@@ -122,12 +128,14 @@ def ingest(
     test: Tests = None,
     dataset: Dataset = None,
     log_format: Format = None,
+    mapping: Mappings = None,
     config: Config = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Store originals in RAW under their SHA-256."""
-    _run_flow("execute_ingest", sources, test, dataset, log_format, config, {}, as_json=as_json, verbose=verbose)
+    sections = {"mapping": tuple(mapping or ())}
+    _run_flow("execute_ingest", sources, test, dataset, log_format, config, sections, as_json=as_json, verbose=verbose)
 
 
 def _run_flow(
@@ -137,7 +145,7 @@ def _run_flow(
     dataset: str | None,
     log_format: str | None,
     config: Path | None,
-    sections: dict[str, dict[str, Any]],
+    sections: dict[str, Any],
     *,
     as_json: bool,
     verbose: bool,
@@ -238,6 +246,7 @@ def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbo
 def inspect(
     sources: Sources,
     log_format: Format = None,
+    mapping: Mappings = None,
     timezone: Annotated[str, typer.Option(help="IANA zone of times that do not say theirs.")] = "UTC",
     as_json: Json = False,
 ) -> None:
@@ -245,8 +254,11 @@ def inspect(
     with ending_with_exit_code():
         from cybersec_mlops.commands.inspection import inspect_document, print_inspected
         from cybersec_mlops.ingestion.inspect import inspect_sources
+        from cybersec_mlops.ingestion.mappings import load_mappings
 
-        document = inspect_document(inspect_sources(sources, format=log_format, timezone=timezone))
+        mappings = [one.reader for one in load_mappings(mapping or ())]
+        found = inspect_sources(sources, format=log_format, timezone=timezone, mappings=mappings)
+        document = inspect_document(found)
         if as_json:
             typer.echo(json.dumps(document, allow_nan=False))
         else:

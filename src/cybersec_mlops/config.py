@@ -112,6 +112,8 @@ class RunSpec(BaseModel):
     """Name of the SILVER table and of the model. Default: from the first source."""
     format: str | None = None
     """Name of the format, where recognising it from the content is not wanted."""
+    mapping: tuple[str, ...] = ()
+    """Mapping files for tables of one's own: paths or ``s3://`` objects."""
     transformation: TransformationSpec = TransformationSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cybersec_mlops.cli import app
 
 SAMPLES = Path(__file__).parents[1] / "ingestion" / "samples"
+MAPPING = Path(__file__).parents[2] / "examples" / "mapping.toml"
 HOSTILE = "evil\x1b[2J[bold]<b>.csv"
 
 
@@ -19,13 +20,29 @@ def inspect(*arguments: object) -> tuple[int, str, str]:
 
 
 def test_json_is_one_document_with_every_file() -> None:
-    code, out, _ = inspect(SAMPLES, "--json")
+    code, out, _ = inspect(SAMPLES, "--json", "--mapping", MAPPING)
     document = json.loads(out)
     assert code == 0
     assert document["statuses"] == {"usable": len(list(SAMPLES.iterdir())), "passed over": 0, "refused": 0}
     assert document["kept"] == sum(one["kept"] for one in document["files"])
     (argus,) = (one for one in document["files"] if one["source"].endswith("argus_commas.csv"))
     assert argus["first"] == "2026-03-02T09:00:01.000001+00:00"
+
+
+def test_an_unknown_table_is_shown_the_draft_of_a_mapping() -> None:
+    code, out, _ = inspect(SAMPLES / "mapped.csv")
+    assert code == 3
+    assert '"Source IP" = "orig_h"' in out
+    code, out, _ = inspect(SAMPLES / "mapped.csv", "--mapping", MAPPING)
+    assert code == 0
+    assert "times that do not say their zone are read as Europe/Prague" in out
+
+
+def test_a_wrong_mapping_is_a_config_error(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('name = "x"\n[columns]\nsrc = "source"\n')
+    code, _, error = inspect(SAMPLES / "mapped.csv", "--mapping", tmp_path / "m.toml")
+    assert code == 2
+    assert "no canonical name" in error
 
 
 def test_a_person_reads_what_each_file_is_and_what_would_be_quarantined(tmp_path: Path) -> None:

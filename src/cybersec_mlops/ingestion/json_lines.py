@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -66,13 +66,15 @@ def parse_objects(lines: Lines, schema: Mapping[str, pl.DataType]) -> pl.DataFra
     return frame
 
 
-def broken_lines(lines: Lines, schema: Mapping[str, pl.DataType]) -> list[int]:
+def broken_lines(
+    lines: Lines, schema: Mapping[str, pl.DataType], parse: Callable[[Lines], pl.DataFrame] | None = None
+) -> list[int]:
     """Return the lines that cannot be parsed, each by itself, in their order."""
     broken: list[int] = []
     waiting = [(0, lines.height)]
     while waiting:
         start, stop = waiting.pop()
-        if _is_readable(lines.part(start, stop), schema):
+        if _is_readable(lines.part(start, stop), parse or (lambda some: parse_objects(some, schema))):
             continue
         if stop - start == 1:
             broken.append(start)
@@ -82,12 +84,11 @@ def broken_lines(lines: Lines, schema: Mapping[str, pl.DataType]) -> list[int]:
     return sorted(broken)
 
 
-def _is_readable(lines: Lines, schema: Mapping[str, pl.DataType]) -> bool:
+def _is_readable(lines: Lines, parse: Callable[[Lines], pl.DataFrame]) -> bool:
     try:
-        parse_objects(lines, schema)
+        return parse(lines).height == lines.height
     except PolarsError:
         return False
-    return True
 
 
 def lines_where(lines: Lines, kept: np.ndarray) -> Lines:

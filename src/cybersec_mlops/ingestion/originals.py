@@ -39,6 +39,8 @@ class Original:
     ignored: tuple[str, ...] = ()
     """Columns that are not read."""
     notes: tuple[str, ...] = ()
+    mapping: str | None = None
+    """SHA-256 of the mapping that explains it, where one does."""
     stored: bool = False
     """Whether this run wrote it; False where RAW had it."""
 
@@ -65,6 +67,11 @@ def object_key(sha256: str) -> str:
     'objects/ab/ab12'
     """
     return f"objects/{sha256[:2]}/{sha256}"
+
+
+def mapping_key(sha256: str) -> str:
+    """Return where a mapping file lies in RAW."""
+    return f"mappings/{sha256[:2]}/{sha256}.toml"
 
 
 def receipt_key(sha256: str) -> str:
@@ -104,7 +111,10 @@ def write_manifest(originals: Iterable[Original], raw: ObjectStore) -> Reference
     """
     listed = ("sha256", "bytes", "format", "variant", "compression", "lines", "decompressed_bytes", "synthetic")
     once = {original.sha256: original for original in originals}
-    entries = [{name: getattr(once[sha256], name) for name in listed} for sha256 in sorted(once)]
+    entries = [
+        {name: getattr(one, name) for name in listed} | ({"mapping": one.mapping} if one.mapping else {})
+        for one in (once[sha256] for sha256 in sorted(once))
+    ]
     data = _json({"manifest": MANIFEST_FORMAT, "originals": entries})
     return _put_content(data, raw)
 

@@ -29,6 +29,8 @@ class Head:
     """At most `HEAD_BYTES` bytes."""
     complete: bool
     """Whether this is the whole file."""
+    tail: bytes = b""
+    """The end of a file that says there what it is (Parquet); empty for all others."""
 
 
 @dataclass(frozen=True, slots=True)

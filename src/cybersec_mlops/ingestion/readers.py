@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +10,7 @@ from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion.argus import Argus
 from cybersec_mlops.ingestion.cicflowmeter import CICFlowMeter
 from cybersec_mlops.ingestion.kdd import KDD99, NSLKDD
+from cybersec_mlops.ingestion.mapped import Canonical, Mapped
 from cybersec_mlops.ingestion.nf_tables import NFTables
 from cybersec_mlops.ingestion.nfdump import Nfdump
 from cybersec_mlops.ingestion.reader import Reader
@@ -23,31 +25,33 @@ READERS: Final[dict[str, Reader]] = {
     for reader in (
         *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), CICFlowMeter()),
         *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
+        Canonical(),
     )
 }
 """Format name to reader, in the order in which they are asked."""
 
 
-def reader_of(format_name: str, *, timezone: str = "UTC") -> Reader:
+def reader_of(format_name: str, *, timezone: str = "UTC", mappings: Sequence[Reader] = ()) -> Reader:
     """Return the reader of a format.
 
     Parameters
     ----------
     format_name : str
-        A key of `READERS`.
+        A key of `READERS`, or the name of a mapping.
     timezone : str
         IANA zone of times that do not say theirs (CICFlowMeter's, Argus's, some of Suricata's).
+    mappings : sequence of Reader
+        Formats that mapping files make.
 
     Raises
     ------
     ConfigError
         There is no such format.
     """
-    reader = READERS.get(format_name)
+    known = {**READERS, **{reader.name: reader for reader in mappings}}
+    reader = known.get(format_name)
     if reader is None:
-        raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(READERS)}")
-    return (
-        replace(reader, timezone=timezone)
-        if isinstance(reader, CICFlowMeter | SuricataEVE | Argus | Nfdump)
-        else reader
-    )
+        raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(known)}")
+    if isinstance(reader, CICFlowMeter | SuricataEVE | Argus | Nfdump | Mapped):
+        return replace(reader, timezone=timezone)
+    return reader

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import polars as pl
 
 from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
 from cybersec_mlops.ingestion.reader import REJECTED_ROWS
-
-if TYPE_CHECKING:
-    from cybersec_mlops.ingestion.lines import Lines
 
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
 
@@ -24,16 +21,34 @@ def printable(text: str, limit: int = REJECTED_TEXT_LIMIT) -> str:
     return text[:limit].translate(_CONTROL)[:limit]
 
 
+class Located(Protocol):
+    """Rows that can be shown: lines of a text, or records of a table."""
+
+    def raw(self, index: int) -> bytes:
+        """Return the text of a row."""
+
+    def number(self, index: int) -> int:
+        """Return the number of a row in the original, from 1."""
+
+    def numbers(self) -> pl.Series:
+        """Return the numbers of all rows, Int64."""
+
+
 class Rejected:
     """What was set aside while a block was read."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, str, str | None, str, str]] = []
 
-    def add(self, lines: Lines, index: int, reason: str, *, detail: str, field: str | None = None) -> None:
+    def add(self, lines: Located, index: int, reason: str, *, detail: str, field: str | None = None) -> None:
         """Set a line aside: `reason` is a short code, `detail` says expected against found."""
         text = lines.raw(index)[: 4 * REJECTED_TEXT_LIMIT].decode(errors="replace")
         self._rows.append((lines.number(index), reason, field, printable(detail), printable(text)))
+
+    @property
+    def count(self) -> int:
+        """How many rows were set aside."""
+        return len(self._rows)
 
     def frame(self) -> pl.DataFrame:
         """Return everything as `REJECTED_ROWS`, in the order of the lines."""

@@ -11,8 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from cybersec_mlops.ingestion.lines import Lines
-from cybersec_mlops.ingestion.rejected import Rejected, printable
+from cybersec_mlops.ingestion.rejected import Located, Rejected, printable
 
 VALUE_LIMIT: Final = 60
 """Characters of a wrong value that are shown."""
@@ -54,7 +53,7 @@ def missing(field: str) -> Rule:
 
 def screen(
     frame: pl.DataFrame,
-    lines: Lines,
+    lines: Located,
     rules: Sequence[Rule],
     rejected: Rejected,
     *,

@@ -5,27 +5,30 @@ Every reader is asked; nothing in here knows a format in detail.
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion import parquet
 from cybersec_mlops.ingestion.lines import BOM
-from cybersec_mlops.ingestion.reader import Head, Recognition, Refusal
+from cybersec_mlops.ingestion.mapped import columns_of
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Reader, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import READERS, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
     "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, nfdump's text and CSV, "
-    "AWS VPC flow logs, CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and raw files), the NF-* tables; "
-    "plain or compressed"
+    "AWS VPC flow logs, CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and raw files), the NF-* tables, "
+    "CSV, JSON and Parquet with canonical names or with --mapping FILE; plain or compressed"
 )
 _BINARY: Final = (
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
     (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)"),
     (b"\x4d\x3c\xb2\xa1", "a packet capture (pcap)"),
     (b"\x0a\x0d\x0d\x0a", "a packet capture (pcapng)"),
-    (b"PAR1", "a Parquet file"),
     (b"ARROW1", "an Arrow file"),
     (b"\x7fELF", "a program"),
     (b"%PDF", "a PDF document"),
@@ -40,7 +43,26 @@ _HINTS: Final = {
 }
 
 
-def recognise(head: Head, *, format: str | None = None) -> Recognition | Refusal:  # noqa: A002 - the flag's name
+def read_head(stream: BinaryIO) -> Head:
+    """Read the beginning of a decompressed file; of Parquet, which says at its end what it is, the end as well."""
+    data = stream.read(HEAD_BYTES)
+    if not parquet.is_parquet(data):
+        return Head(data, complete=len(data) < HEAD_BYTES)
+    tail = data
+    if stream.seekable():
+        stream.seek(max(0, stream.seek(0, io.SEEK_END) - parquet.TAIL_BYTES))
+        return Head(data, complete=len(data) < HEAD_BYTES, tail=stream.read())
+    while chunk := stream.read(parquet.TAIL_BYTES):
+        tail = (tail + chunk)[-parquet.TAIL_BYTES :]
+    return Head(data, complete=len(data) < HEAD_BYTES, tail=tail)
+
+
+def recognise(
+    head: Head,
+    *,
+    format: str | None = None,  # noqa: A002 - the flag's name
+    mappings: Sequence[Reader] = (),
+) -> Recognition | Refusal:
     """Say which format a file of this beginning is of, or why it cannot be used.
 
     Parameters
@@ -48,14 +70,18 @@ def recognise(head: Head, *, format: str | None = None) -> Recognition | Refusal
     head : Head
         The beginning of the decompressed file.
     format : str, optional
-        The format that it must be of, a key of `READERS`.
+        The format that it must be of: a key of `READERS`, or the name of a mapping.
+    mappings : sequence of Reader
+        Formats that mapping files make; they are asked first.
 
     Raises
     ------
     ConfigError
         There is no such format.
     """
-    asked = [reader_of(format)] if format else list(READERS.values())
+    asked = [*mappings, *READERS.values()]
+    if format:
+        asked = [reader_of(format, mappings=mappings)]
     if not head.data.removeprefix(BOM).strip():
         return Refusal("is empty", hint="give a file with connections", passable=True)
     refusals = []
@@ -70,6 +96,8 @@ def recognise(head: Head, *, format: str | None = None) -> Recognition | Refusal
     looks = describe(head)
     wanted = f"the format {format}" if format else "a known format"
     hint = _HINTS.get(looks, f"supported are: {SUPPORTED}")
+    if "table of" in looks or "with the keys" in looks:
+        hint = f"`cybersec-mlops inspect FILE` drafts a mapping for a table of your own; {hint}"
     return Refusal(f"is not of {wanted}: it looks like {looks}", hint=hint, line=None, passable=True)
 
 
@@ -89,6 +117,8 @@ def describe(head: Head) -> str:
     for magic, name in _BINARY:
         if head.data.startswith(magic):
             return name
+    if parquet.is_parquet(head.data):
+        return _parquet(head)
     if b"\0" in head.data[:4096]:
         return _netflow(head.data) or "binary data"
     text = head.data.removeprefix(BOM).lstrip()
@@ -101,6 +131,15 @@ def describe(head: Head) -> str:
 def _netflow(data: bytes) -> str | None:
     version = int.from_bytes(data[:2], "big")
     return {5: "NetFlow v5 datagrams", 9: "NetFlow v9 datagrams", 10: "IPFIX datagrams"}.get(version)
+
+
+def _parquet(head: Head) -> str:
+    try:
+        columns = columns_of(head)
+    except DataError as error:
+        return error.message
+    names = [] if columns is None else list(columns.names)
+    return f"a Parquet table of {len(names)} columns: {_some(names)}"
 
 
 def _json(first: str) -> str:

@@ -8,6 +8,7 @@ from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.ingestion.ingest import Found, find_sources, store_original, write_manifest
+from cybersec_mlops.ingestion.mappings import NamedMapping, load_mappings, store_mapping, stored_mapping
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.ingestion.sources import Source
 from cybersec_mlops.pipeline.alerts import ALERTS
@@ -21,10 +22,19 @@ from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 FLOW_NAME = "data_ingestion_flow"
 
 
+@phase_task("store-mappings")
+def store_mappings_task(names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Read the mapping files and put them into RAW: name of the format to reference."""
+    raw = open_platform().layers.raw
+    return {one.reader.name: store_mapping(one, raw).to_dict() for one in load_mappings(names)}
+
+
 @phase_task("find-sources")
-def find_sources_task(sources: tuple[str, ...], log_format: str | None) -> Found:
+def find_sources_task(
+    sources: tuple[str, ...], log_format: str | None, mappings: dict[str, dict[str, Any]] | None = None
+) -> Found:
     """Resolve what the user named to files and objects; pass over what is of another type, with the reason."""
-    found = find_sources(sources, format=log_format)
+    found = find_sources(sources, format=log_format, mappings=_stored(mappings))
     for one in found.skipped:
         get_run_logger().warning("%s: skipped: %s", one.name, one.reason)
     get_run_logger().info("%d to ingest, %d skipped", len(found.sources), len(found.skipped))
@@ -32,12 +42,19 @@ def find_sources_task(sources: tuple[str, ...], log_format: str | None) -> Found
 
 
 @phase_task("store-original", "store {source.name}")
-def store_original_task(source: Source, log_format: str | None) -> dict[str, Any]:
+def store_original_task(
+    source: Source, log_format: str | None, mappings: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Store one original in RAW under its SHA-256, with a receipt."""
-    original = store_original(source, open_platform().layers.raw, format=log_format)
+    raw = open_platform().layers.raw
+    original = store_original(source, raw, format=log_format, mappings=_stored(mappings))
     state = "stored" if original.stored else "was there already"
     get_run_logger().info("%s: %s, %d bytes, %s", source.name, original.format, original.bytes, state)
     return original.to_dict()
+
+
+def _stored(mappings: dict[str, dict[str, Any]] | None) -> tuple[NamedMapping, ...]:
+    return tuple(stored_mapping(one["sha256"], open_platform().layers.raw) for one in (mappings or {}).values())
 
 
 @phase_task("write-raw-manifest")
@@ -83,7 +100,7 @@ def _ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str)
         run_id=run_id,
         dataset=spec.dataset_name,
         inputs=(),
-        parameters={"role": role, "sources": list(sources), "format": spec.format},
+        parameters={"role": role, "sources": list(sources), "format": spec.format, "mapping": list(spec.mapping)},
         flow_run_id=flow_run_id(),
     )
     outcome = run_unkeyed_phase(open_platform(), phase, lambda: _store_set(sources, spec))
@@ -93,9 +110,10 @@ def _ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str)
 
 
 def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
-    found = configured(find_sources_task, spec.tasks)(sources, spec.format)
+    mappings = configured(store_mappings_task, spec.tasks)(spec.mapping) if spec.mapping else {}
+    found = configured(find_sources_task, spec.tasks)(sources, spec.format, mappings)
     store = configured(store_original_task, spec.tasks)
-    futures = [store.submit(source, spec.format) for source in found.sources]
+    futures = [store.submit(source, spec.format, mappings) for source in found.sources]
     originals = [future.result() for future in futures]
     manifest = configured(write_manifest_task, spec.tasks)(originals)
     return Outcome(
@@ -107,6 +125,7 @@ def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
             "formats": sorted({one["format"] for one in originals}),
             "sources": {one["source_name"]: one["sha256"] for one in originals},
             "passed_over": {one.name: one.reason for one in found.skipped},
+            **({"mappings": mappings} if mappings else {}),
         },
         reused=not any(one["stored"] for one in originals),
     )

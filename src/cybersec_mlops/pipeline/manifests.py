@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.originals import MANIFEST_FORMAT, object_key
+from cybersec_mlops.ingestion.originals import MANIFEST_FORMAT, mapping_key, object_key
 from cybersec_mlops.storage.layers import Layers
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
@@ -56,6 +56,9 @@ def _originals(data: bytes, raw: ObjectStore) -> Iterator[Reference]:
         raise ValueError(f"it does not say {MANIFEST_FORMAT!r}")
     for entry in value["originals"]:
         yield Reference(raw.uri(object_key(entry["sha256"])), entry["sha256"], entry["bytes"])
+    for sha256 in sorted({entry["mapping"] for entry in value["originals"] if entry.get("mapping")}):
+        key = mapping_key(sha256)
+        yield Reference(raw.uri(key), sha256, raw.size(key) or 0)
 
 
 def _parts(data: bytes, silver: ObjectStore) -> Iterator[Reference]:

@@ -13,7 +13,6 @@ from typing import Any
 import polars as pl
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.readers import reader_of
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.transformation.staging import Staged
@@ -21,7 +20,7 @@ from cybersec_mlops.transformation.staging import Staged
 MANIFEST_VERSION = 1
 DATA = "data"
 QUARANTINE = "quarantine"
-_DTYPES: dict[str, pl.DataType] = {
+DTYPES: dict[str, pl.DataType] = {
     str(dtype): dtype
     for dtype in (pl.String(), pl.Int32(), pl.Int64(), pl.Float64(), pl.Boolean(), pl.Datetime("us", "UTC"))
 }
@@ -86,7 +85,7 @@ class SilverManifest:
     @property
     def schema(self) -> dict[str, pl.DataType]:
         """Column names to dtypes."""
-        return {name: _DTYPES[dtype] for name, dtype in self.columns.items()}
+        return {name: DTYPES[dtype] for name, dtype in self.columns.items()}
 
     def to_json(self) -> bytes:
         """Return the canonical bytes; they do not say in which store the parts are."""
@@ -162,7 +161,7 @@ def write_manifest(
         raw_manifest_sha256=raw_manifest.sha256,
         formats=formats,
         columns={name: str(dtype) for name, dtype in columns.items()},
-        shortcuts={name: why for one in formats for name, why in reader_of(one).shortcut_columns.items()},
+        shortcuts={name: why for one in staged for name, why in one.shortcuts.items()},
         parts=tuple(part.reference for part in parts),
         quarantine=tuple(quarantine),
         read=kept + refused + sum(skipped.values()),

@@ -15,8 +15,8 @@ import polars as pl
 
 from cybersec_mlops.connections import REJECTED_SCHEMA
 from cybersec_mlops.ingestion.ingest import open_original
+from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
-from cybersec_mlops.ingestion.readers import reader_of
 from cybersec_mlops.storage.objects import ObjectStore
 
 
@@ -46,6 +46,10 @@ class Staged:
     """Quarantined rows by reason."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Rows that are not connections, by rule."""
+    native: dict[str, str] = field(default_factory=dict)
+    """The columns that its format has beside the canonical ones: name to Polars dtype."""
+    shortcuts: dict[str, str] = field(default_factory=dict)
+    """Columns that are known to give the label away in its format, and why."""
 
     @property
     def kept(self) -> int:
@@ -55,8 +59,7 @@ class Staged:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("parts", "rejected")}
-        plain = {name: getattr(self, name) for name in ("raw_sha256", "format", "synthetic", "reasons", "skipped")}
-        return {**plain, **parts}
+        return {**{name: getattr(self, name) for name in Staged.__slots__}, **parts}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Staged:
@@ -96,7 +99,7 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
         When the stored bytes are not those that the hash names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    reader = reader_of(original.format, timezone=timezone)
+    reader = reader_for(original, raw, timezone=timezone)
     parts: list[StagedPart] = []
     rejected: list[StagedPart] = []
     reasons: Counter[str] = Counter()
@@ -119,6 +122,8 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
         tuple(rejected),
         dict(reasons),
         dict(skipped),
+        {name: str(dtype) for name, dtype in reader.native_columns.items()},
+        dict(reader.shortcut_columns),
     )
 
 

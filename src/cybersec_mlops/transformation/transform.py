@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import polars as pl
 from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENANCE_SCHEMA, REJECTED_SCHEMA
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.originals import Original
-from cybersec_mlops.ingestion.readers import reader_of
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.silver import SilverCatalog
@@ -21,6 +20,7 @@ from cybersec_mlops.transformation.behaviour import add_behaviour, behaviour_sch
 from cybersec_mlops.transformation.derived import DERIVED_SCHEMA, add_derived
 from cybersec_mlops.transformation.silver import (
     DATA,
+    DTYPES,
     QUARANTINE,
     SilverManifest,
     SilverPart,
@@ -35,12 +35,16 @@ ORDER = ("ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "raw_sha256", "raw
 """The order of the rows of SILVER: by content first, so that it hardly depends on how the logs were cut into files."""
 
 
-def input_columns(formats: Iterable[str]) -> dict[str, pl.DataType]:
-    """Return the columns that the readers of these formats give, native ones of all formats together."""
-    native: dict[str, pl.DataType] = {}
-    for name in sorted(set(formats)):
-        native.update(reader_of(name).native_columns)
-    return {**PROVENANCE_SCHEMA, "format": pl.String(), **CONNECTION_SCHEMA, **LABEL_SCHEMA, **native}
+def input_columns(native: Mapping[str, str]) -> dict[str, pl.DataType]:
+    """Return the columns that the readers give: the canonical ones, and these native ones of all formats together."""
+    typed = {name: DTYPES[dtype] for name, dtype in native.items()}
+    return {**PROVENANCE_SCHEMA, "format": pl.String(), **CONNECTION_SCHEMA, **LABEL_SCHEMA, **typed}
+
+
+def native_columns(staged: Iterable[Staged]) -> dict[str, str]:
+    """Return the native columns of all originals, format by format in the order of their names."""
+    by_format = {one.format: one.native for one in staged}
+    return {name: dtype for form in sorted(by_format) for name, dtype in by_format[form].items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class SliceJob:
     """What building the parts of one snapshot has in common."""
 
     dataset: str
-    formats: tuple[str, ...]
+    native: dict[str, str]
+    """Native columns of the formats: name to Polars dtype."""
     timed: bool
     """Whether any row has a time: without one there is no past to look at."""
     spec: TransformationSpec
@@ -59,7 +64,7 @@ class SliceJob:
     def of(cls, staged: Sequence[Staged], dataset: str, spec: TransformationSpec, folder: str) -> SliceJob:
         """Describe the job for these originals."""
         timed = any(part.timed_rows for one in staged for part in one.parts)
-        return cls(dataset, tuple(sorted({one.format for one in staged})), timed, spec, folder)
+        return cls(dataset, native_columns(staged), timed, spec, folder)
 
     @property
     def behaviour(self) -> bool:
@@ -70,7 +75,7 @@ class SliceJob:
 def silver_columns(job: SliceJob) -> dict[str, pl.DataType]:
     """Return the columns of SILVER, in order."""
     behaviour = behaviour_schema(job.spec.windows_s) if job.behaviour else {}
-    return {"dataset": pl.String(), **input_columns(job.formats), **DERIVED_SCHEMA, **behaviour}
+    return {"dataset": pl.String(), **input_columns(job.native), **DERIVED_SCHEMA, **behaviour}
 
 
 def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...]:
@@ -97,7 +102,7 @@ def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...
 
 def build_part(piece: Slice, job: SliceJob, silver: ObjectStore) -> SilverPart:
     """Compute the features of one slice and store it as a content-addressed Parquet part of SILVER."""
-    columns = input_columns(job.formats)
+    columns = input_columns(job.native)
     rows = read_slice(piece, columns).sort(ORDER, nulls_last=True, maintain_order=True)
     rows = add_derived(rows.with_columns(dataset=pl.lit(job.dataset)))
     if job.behaviour:

@@ -1,0 +1,63 @@
+"""The mapping that is suggested for an unknown table can be used as it is."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import polars as pl
+import pytest
+
+from cybersec_mlops.ingestion.draft import draft_mapping
+from cybersec_mlops.ingestion.mapped import Mapped
+from cybersec_mlops.ingestion.mapping import parse_mapping
+from cybersec_mlops.ingestion.reader import Head, Recognition
+from cybersec_mlops.ingestion.sniff import read_head
+
+ROW = {
+    "Start Time": "1795424400123",
+    "src_ip": "192.0.2.1",
+    "Src Port": 5,
+    "dst_ip": "192.0.2.2",
+    "dst.port": 80,
+    "Protocol": "TCP",
+    "duration_ms": 1500,
+    "sent_bytes": 10,
+    'odd "name"': 7,
+    "note": "hello",
+    "Label": "DoS",
+}
+
+
+def as_csv(separator: str) -> bytes:
+    names = ['"odd ""name"""' if '"' in name else name for name in ROW]
+    return f"{separator.join(names)}\n{separator.join(str(value) for value in ROW.values())}\n".encode()
+
+
+def as_parquet() -> bytes:
+    buffer = io.BytesIO()
+    pl.DataFrame({**ROW, "Start Time": "2026-11-23T09:00:00.123Z"}).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [as_csv(","), as_csv(";"), as_csv("\t"), json.dumps(ROW).encode(), f"[{json.dumps(ROW)}]".encode(), as_parquet()],
+    ids=["commas", "semicolons", "tabs", "json", "array", "parquet"],
+)
+def test_a_draft_reads_the_table_that_it_was_made_for(data: bytes) -> None:
+    head = read_head(io.BytesIO(data))
+    draft = draft_mapping(head)
+    assert draft is not None
+    reader = Mapped(parse_mapping(draft.encode(), source="draft"))
+    assert isinstance(reader.recognise(head), Recognition)
+    (batch,) = reader.read(io.BytesIO(data), source="table")
+    (row,) = batch.rows.to_dicts()
+    assert row["ts"].isoformat() == "2026-11-23T09:00:00.123000+00:00"
+    assert (row["orig_h"], row["resp_p"], row["duration_s"], row["label"]) == ("192.0.2.1", 80, 1.5, "DoS")
+    assert "note" in draft
+
+
+@pytest.mark.parametrize("data", [b"", b"hello world\n", b"a,b,c\n1,2,3\n", b'{"a": 1}\n', b"\x00\x01\n", b"PAR1"])
+def test_what_is_no_table_of_connections_has_no_draft(data: bytes) -> None:
+    assert draft_mapping(Head(data, complete=True, tail=data)) is None
