@@ -23,9 +23,9 @@ from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
+        Canonical(),
         *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), CICFlowMeter()),
         *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
-        Canonical(),
     )
 }
 """Format name to reader, in the order in which they are asked."""
