@@ -8,7 +8,8 @@ lock() { # name, then what to lock
     shift
     uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-        --constraint requirements/constraints.txt "$@" --output-file "requirements/$name.txt"
+        --constraint "requirements/${constraints:-constraints}.txt" "$@" --output-file "requirements/$name.txt"
 }
 lock run pyproject.toml --group build
+constraints=constraints-prefect2 lock prefect2 pyproject.toml --group build --group test
 lock dev pyproject.toml --extra dask --extra pcap --group build --group services --group test --group check

@@ -7,6 +7,7 @@ Servers are ended by their id, and by the kernel when the test process is killed
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -45,11 +46,24 @@ def postgres() -> Iterator[Postgres]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def s3_environment(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The variables with which an S3 server is found: SeaweedFS, or the one that CYBERSEC_MLOPS_TEST_S3_URL names.
+
+    Credentials of your own server are in the AWS_* variables as for a run; its key must be able to make buckets.
+    """
+    endpoint = os.environ.get("CYBERSEC_MLOPS_TEST_S3_URL")
+    if endpoint is None:
+        server: SeaweedFS = request.getfixturevalue("seaweedfs")
+        return server.environment()
+    given = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE")
+    return {"AWS_ENDPOINT_URL": endpoint} | {name: os.environ[name] for name in given if name in os.environ}
+
+
 @dataclass(frozen=True)
 class S3:
     """The S3 server as the environment now shows it, and buckets of this test's own."""
 
-    server: SeaweedFS
     prefix: str
 
     def url(self, name: str) -> str:
@@ -58,11 +72,11 @@ class S3:
 
 
 @pytest.fixture
-def s3(seaweedfs: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> S3:
+def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> S3:
     """The environment of a running S3 server."""
-    for name, value in seaweedfs.environment().items():
+    for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
-    return S3(seaweedfs, f"t{uuid.uuid4().hex[:12]}")
+    return S3(f"t{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture

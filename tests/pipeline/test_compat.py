@@ -1,17 +1,46 @@
-"""What differs between the versions of Prefect is answered for the one that is installed."""
+"""What differs between the versions of Prefect is answered for the one that is installed, and in one place."""
 
 from __future__ import annotations
+
+import shutil
+from pathlib import Path
 
 import prefect
 import pytest
 
-from cybersec_mlops.pipeline.compat import IS_PREFECT_3, UNCACHED, flush, no_heartbeat, thread_runner
+from cybersec_mlops.config import RunSpec
+from cybersec_mlops.errors import DataError
+from cybersec_mlops.pipeline import compat
+from cybersec_mlops.pipeline.compat import (
+    IS_PREFECT_3,
+    UNCACHED,
+    call_api,
+    flush,
+    no_heartbeat,
+    run_under_key,
+    thread_runner,
+)
+from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
+from cybersec_mlops.pipeline.phase import new_run_id
+from cybersec_mlops.pipeline.platform import Platform
+
+pytestmark = pytest.mark.prefect2
+ON_PREFECT = (pytest.mark.services, pytest.mark.xdist_group("prefect"))
 
 
 def test_the_version_is_recognised() -> None:
-    assert prefect.__version__.startswith("3.") == IS_PREFECT_3
+    assert prefect.__version__.startswith("3." if IS_PREFECT_3 else "2.")
     assert UNCACHED["persist_result"] is False
-    assert "Runner" in type(thread_runner(2)).__name__
+
+
+def test_nothing_else_asks_for_the_version() -> None:
+    package = Path(compat.__file__).parents[1]
+    asking = [
+        path.name
+        for path in package.rglob("*.py")
+        if any(word in path.read_text() for word in ("IS_PREFECT_3", "prefect.__version__", 'version("prefect")'))
+    ]
+    assert asking == ["compat.py"]
 
 
 @pytest.mark.skipif(not IS_PREFECT_3, reason="Prefect 2 has no heartbeat")
@@ -26,3 +55,55 @@ def test_the_heartbeat_is_off_inside_and_back_outside() -> None:
 
 def test_flushing_nothing_is_fine() -> None:
     assert flush(timeout_s=1)
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("prefect")
+def test_no_more_tasks_run_at_once_than_there_are_workers(prefect_api: str) -> None:
+    import threading
+
+    at_once, most, lock = 0, 0, threading.Lock()
+    both = threading.Barrier(2, timeout=30)  # the six pass in pairs, or not at all
+
+    @prefect.task(**UNCACHED)
+    def step() -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        both.wait()
+        with lock:
+            at_once -= 1
+
+    @prefect.flow(name="compat-workers", task_runner=thread_runner(2))
+    def run() -> None:
+        for future in [step.submit() for _ in range(6)]:
+            future.result()
+
+    run()
+    assert most == 2
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("prefect")
+def test_the_same_key_takes_up_the_same_flow_run(
+    prefect_api: str, platform: Platform, synthetic_day: Path, tmp_path: Path
+) -> None:
+    source, key, run_id = tmp_path / "conn.log", new_run_id(), new_run_id()
+    parameters = {"spec": RunSpec(sources=(str(source),), dataset="compat"), "run_id": run_id}
+
+    def flow_runs() -> list[tuple[str, int]]:
+        wanted = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
+        return [(one["state_type"], one["run_count"]) for one in call_api("POST", "/flow_runs/filter", wanted)]
+
+    with pytest.raises(DataError, match="no such file"):
+        run_under_key(data_ingestion_flow, key, parameters)
+    assert flow_runs() == [("FAILED", 1)]
+    shutil.copy(sorted(synthetic_day.glob("*.log"))[0], source)
+    run_under_key(data_ingestion_flow, key, parameters)
+    assert flow_runs() == [("COMPLETED", 2)]
+    done = len(platform.audit.events(run_id=run_id))
+    run_under_key(data_ingestion_flow, key, parameters)
+    assert flow_runs() == [("COMPLETED", 2)]
+    assert [event.status for event in platform.audit.events(run_id=run_id)][-1] == "completed"
+    assert len(platform.audit.events(run_id=run_id)) == done, "what is completed is not run again"

@@ -14,6 +14,7 @@ from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.result import PHASES
 
 
+@pytest.mark.prefect2
 @pytest.mark.parametrize(
     ("error", "code", "kind"),
     [

@@ -10,10 +10,12 @@ import pytest
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.pipeline.compat import call_api
 from cybersec_mlops.pipeline.full_mlops_flow import full_mlops_flow
 from cybersec_mlops.pipeline.phase import new_run_id
 from cybersec_mlops.pipeline.platform import Platform
 from cybersec_mlops.pipeline.result import PHASES, run_document
+from cybersec_mlops.pipeline.version import code_version
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("prefect")]
 
@@ -31,6 +33,7 @@ def reused(document: dict[str, Any]) -> list[bool]:
     return [phase["reused"] for phase in document["phases"].values()]
 
 
+@pytest.mark.prefect2
 def test_a_run_a_second_run_and_a_repair(prefect_api: str, platform: Platform, quick_spec: RunSpec) -> None:
     first = run(quick_spec, platform)
     assert first["status"] in ("completed", "rejected")
@@ -56,21 +59,19 @@ def test_a_run_a_second_run_and_a_repair(prefect_api: str, platform: Platform, q
     assert platform.audit.verify() == []
 
 
+@pytest.mark.prefect2
 def test_prefect_and_the_audit_lead_to_each_other(prefect_api: str, platform: Platform, quick_spec: RunSpec) -> None:
-    from prefect.client.orchestration import get_client
-
     document = run(quick_spec, platform)
     events = [event for event in platform.audit.events(run_id=document["run_id"]) if event.phase in PHASES_AND_RUN]
-    with get_client(sync_client=True) as client:
-        runs = {event.phase: client.read_flow_run(event.prefect_flow_run_id) for event in events}  # type: ignore[arg-type]
-        flows = {name: client.read_flow(run.flow_id).name for name, run in runs.items()}
+    runs = {event.phase: call_api("GET", f"/flow_runs/{event.prefect_flow_run_id}", {}) for event in events}
+    flows = {name: call_api("GET", f"/flows/{run['flow_id']}", {})["name"] for name, run in runs.items()}
     assert flows["run"] == "full_mlops_flow"
     assert sorted(flows[name] for name in document["phases"]) == sorted(SUBFLOWS)
     for flow_run in runs.values():
-        assert document["run_id"] in flow_run.name
-        assert "day" in flow_run.name
-        assert flow_run.state is not None
-        assert flow_run.state.is_completed()
+        assert document["run_id"] in flow_run["name"]
+        assert "day" in flow_run["name"]
+        assert flow_run["state_type"] == "COMPLETED"
+        assert {f"run:{document['run_id']}", "dataset:day", f"version:{code_version()}"} <= set(flow_run["tags"])
 
 
 def test_a_failure_is_told_and_the_next_run_goes_on(

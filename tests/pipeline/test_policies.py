@@ -11,7 +11,7 @@ from cybersec_mlops.config import TaskPolicy
 from cybersec_mlops.errors import DataError, PlatformError
 from cybersec_mlops.pipeline.policies import configured, delays, phase_task
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.prefect2, pytest.mark.services, pytest.mark.xdist_group("prefect")]
 POLICY = TaskPolicy(retries=2, retry_delay_s=0)
 
 

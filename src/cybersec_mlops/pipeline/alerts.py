@@ -32,8 +32,10 @@ def alert_on_failure(flow: Any, flow_run: Any, state: Any) -> None:
     """Alert when a flow run failed or crashed: Prefect's hook. A subflow's failure is its parent's to tell."""
     if flow_run.parent_task_run_id is not None:
         return
+    from cybersec_mlops.pipeline.compat import raised_in  # Prefect is here already; for `alert` alone it need not be
+
     parameters = flow_run.parameters or {}
-    error = getattr(state.data, "result", None)  # what was raised, while this process has it
+    error = raised_in(state)
     alert(
         run_id=parameters.get("run_id"),
         flow_run_id=str(flow_run.id),

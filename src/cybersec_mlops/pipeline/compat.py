@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,14 +18,29 @@ if IS_PREFECT_3:
     UNCACHED: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
     """Task options: our own key of a phase decides what is reused (docs/adr/0003)."""
 else:
+    import anyio
     from prefect.task_runners import ConcurrentTaskRunner
 
     UNCACHED = {"persist_result": False}
 
+    class _Threads(ConcurrentTaskRunner):  # type: ignore[type-arg]
+        """Prefect 2's own begins every submitted task at once, each with its slice in memory."""
+
+        def __init__(self, workers: int) -> None:
+            super().__init__()
+            self._workers, self._turns = workers, anyio.Semaphore(workers)
+
+        def duplicate(self) -> _Threads:
+            return type(self)(self._workers)
+
+        async def _run_and_store_result(self, key: Any, call: Any) -> None:
+            async with self._turns:
+                await super()._run_and_store_result(key, call)  # type: ignore[misc]
+
 
 def thread_runner(workers: int) -> Any:
     """Return a task runner that runs submitted tasks in threads of this process."""
-    return ThreadPoolTaskRunner(max_workers=workers) if IS_PREFECT_3 else ConcurrentTaskRunner(max_workers=workers)
+    return ThreadPoolTaskRunner(max_workers=workers) if IS_PREFECT_3 else _Threads(workers)
 
 
 @contextmanager
@@ -70,13 +86,9 @@ def call_api(method: str, path: str, json: dict[str, Any]) -> Any:
 def run_under_key(flow: Any, key: str, parameters: dict[str, Any]) -> None:
     """Run a flow as the flow run of a key, the same one again for the same key; done when that one is completed.
 
-    What the flow raises is raised. Prefect 2.20 cannot take up a flow run in this process: there it is a new one.
+    What the flow raises is raised.
     """
-    if not IS_PREFECT_3:
-        flow(**parameters)
-        return
     from prefect.client.orchestration import get_client
-    from prefect.flow_engine import run_flow
     from prefect.states import Pending
 
     found = call_api("POST", "/flows/", {"name": flow.name})
@@ -94,17 +106,37 @@ def run_under_key(flow: Any, key: str, parameters: dict[str, Any]) -> None:
         if flow_run.state is not None and not flow_run.state.is_pending():  # failed, crashed, or killed as it ran
             client.set_flow_run_state(flow_run.id, Pending(message="taken up again"), force=True)
             flow_run = client.read_flow_run(flow_run_id)
-    run_flow(flow, flow_run=flow_run, parameters=parameters)
+    _take_up(flow, flow_run, parameters)
+
+
+def _take_up(flow: Any, flow_run: Any, parameters: dict[str, Any]) -> None:
+    """Run a flow in this process as a flow run that is there already."""
+    if IS_PREFECT_3:
+        from prefect.flow_engine import run_flow
+
+        run_flow(flow, flow_run=flow_run, parameters=parameters)
+        return
+    from prefect.engine import enter_flow_run_engine_from_subprocess  # what `python -m prefect.engine ID` calls
+
+    os.environ["PREFECT__FLOW_ENTRYPOINT"] = f"{flow.fn.__module__}.{flow.fn.__name__}"
+    try:
+        enter_flow_run_engine_from_subprocess(flow_run.id).result()
+    finally:
+        del os.environ["PREFECT__FLOW_ENTRYPOINT"]
+
+
+def raised_in(state: Any) -> BaseException | None:
+    """Return what a failed run raised, while this process has it; None where nothing was, or it is gone."""
+    found = getattr(state.data, "result" if IS_PREFECT_3 else "_cache", None)
+    return found if isinstance(found, BaseException) else None
 
 
 def flush(timeout_s: float) -> bool:
     """Send what Prefect still has in its queues (logs, events), and say whether all of it was taken in time."""
+    from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    workers: list[Any] = [APILogWorker]
-    if IS_PREFECT_3:
-        from prefect.events.worker import EventsWorker
-
-        workers.append(EventsWorker)
-    unsent = [worker.drain_all(timeout=timeout_s, at_exit=False)[1] for worker in workers]
+    options: dict[str, Any] = {"at_exit": False} if IS_PREFECT_3 else {}
+    workers: tuple[Any, ...] = (APILogWorker, EventsWorker)
+    unsent = [worker.drain_all(timeout=timeout_s, **options)[1] for worker in workers]
     return not any(unsent)

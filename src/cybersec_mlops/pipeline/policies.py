@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
-from prefect import Task, task
+import prefect
+from prefect import Task
 
 from cybersec_mlops.config import TaskPolicy
 from cybersec_mlops.errors import PlatformError
@@ -19,7 +20,7 @@ WORKERS: Final = max(1, min(os.cpu_count() or 1, 4))
 """Tasks at once: each is a Polars job that uses every core by itself, and each holds a slice in memory."""
 
 
-def is_transient(_task: Any, _run: Any, state: Any) -> bool:
+def is_transient(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001 - Prefect 2 gives them by name
     """Say whether a failed task is worth another try: only a `PlatformError` is."""
     try:
         state.result(raise_on_failure=True)
@@ -45,7 +46,7 @@ def phase_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, 
         "timeout_seconds": default.timeout_s,
         **UNCACHED,
     }
-    return lambda function: task(function, **options)
+    return lambda function: prefect.task(function, **options)
 
 
 def configured(step: Task[P, R], policy: TaskPolicy) -> Task[P, R]:
