@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from cybersec_mlops import __version__
-from cybersec_mlops.commands import audit, models, stack
+from cybersec_mlops.commands import audit, models, scoring, stack
 from cybersec_mlops.commands.session import Json, ending_with_exit_code
 from cybersec_mlops.errors import ConfigError, DataError
 
@@ -120,6 +120,9 @@ def run(
     sections: dict[str, Any] = _sections(tune=tune, leave_one_attack_out=leave_one_attack_out)
     sections["mapping"] = tuple(mapping or ())
     _run_flow("execute_run", sources, test, dataset, log_format, config, sections, as_json=as_json, verbose=verbose)
+
+
+app.command()(scoring.score)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.evaluation.spec import EvaluationSpec
+from cybersec_mlops.scoring.spec import ScoringSpec
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.transformation.spec import TransformationSpec
 
@@ -117,6 +118,7 @@ class RunSpec(BaseModel):
     transformation: TransformationSpec = TransformationSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    scoring: ScoringSpec = ScoringSpec()
     tasks: TaskPolicy = TaskPolicy()
 
     @field_validator("dataset")

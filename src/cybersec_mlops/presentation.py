@@ -141,7 +141,7 @@ def print_runs(found: Sequence[RunSummary]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
-        phases = ", ".join(f"{name} {status}" for name, status in one.phases.items() if name in PHASES)
+        phases = ", ".join(f"{name} {status}" for name, status in one.phases.items() if name in (*PHASES, "scoring"))
         line = safe(f"{one.run_id}  {one.started_at:%Y-%m-%d %H:%M:%S}  ")
         line += safe(f"{one.status:<11}", _STATUS_STYLE.get(one.status, ""))
         console.print(line + safe(f"  {one.dataset or '-'}  ({phases})"))

@@ -17,6 +17,7 @@ FLOWS = {
     "data_transformation_flow",
     "model_training_flow",
     "model_evaluation_flow",
+    "batch_scoring_flow",
 }
 
 
@@ -39,11 +40,11 @@ def template(deploy: Path) -> dict[str, Any]:
     return made
 
 
-def test_the_five_flows_are_deployed_by_module(deployments: list[dict[str, Any]]) -> None:
+def test_all_flows_are_deployed_by_module(deployments: list[dict[str, Any]]) -> None:
     found = [one["entrypoint"].split(":") for one in deployments]
     assert {flow for _, flow in found} == FLOWS
     assert all(module == f"cybersec_mlops.pipeline.{flow}" for module, flow in found)
-    assert len({one["name"] for one in deployments}) == 5
+    assert len({one["name"] for one in deployments}) == len(FLOWS)
 
 
 def test_nothing_unknown_is_in_a_deployment(deploy: Path) -> None:

@@ -18,6 +18,7 @@ FLOWS = (
     "data_transformation_flow",
     "model_training_flow",
     "model_evaluation_flow",
+    "batch_scoring_flow",
     "full_mlops_flow",
 )
 

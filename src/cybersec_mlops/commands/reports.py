@@ -29,7 +29,7 @@ def save_report(document: Mapping[str, Any], layers: Layers, path: Path) -> None
     PlatformError
         The store failed, or what it gave is not what was stored.
     """
-    uri = document["phases"]["evaluation"]["report"]
+    uri = document["phases"].get("evaluation", {}).get("report")  # a scoring has no evaluation
     if uri is None:
         raise DataError(
             f"run {document['run_id']} has no report: its status is {document['status']}",

@@ -89,12 +89,13 @@ def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, A
     """
     run_id = run_id or new_run_id()
     tag_run(spec.dataset_name, run_id)
-    train = _ingest_set("train", spec.sources, spec, run_id)
-    test = _ingest_set("test", spec.test, spec, run_id) if spec.test else None
+    train = ingest_set("train", spec.sources, spec, run_id)
+    test = ingest_set("test", spec.test, spec, run_id) if spec.test else None
     return {"run_id": run_id, "train": train, "test": test}
 
 
-def _ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) -> dict[str, Any]:
+def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) -> dict[str, Any]:
+    """Store the originals of one set, in a flow run that is going on; return the reference to their manifest."""
     phase = Phase(
         name="ingestion",
         run_id=run_id,

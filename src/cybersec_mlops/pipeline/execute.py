@@ -6,10 +6,11 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
+from cybersec_mlops.audit.events import StoredEvent
 from cybersec_mlops.config import RunSpec, Settings
 from cybersec_mlops.errors import CybersecMlopsError, GateError
 from cybersec_mlops.pipeline.embedded_server import embedded_server
@@ -19,6 +20,8 @@ from cybersec_mlops.pipeline.termination import EXIT_CODE, Terminated, ending_on
 
 FLUSH_S: Final = 10.0
 """How long Prefect may take to send its last logs and events, seconds."""
+Describe = Callable[[str, Sequence[StoredEvent]], dict[str, Any]]
+"""Makes the document of a run from its id and its events."""
 _PREFECT_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.task_engine")
 
 
@@ -129,6 +132,7 @@ def perform(
     *,
     verbose: bool = False,
     run_id: str | None = None,
+    describe: Describe | None = None,
     **inputs: Any,
 ) -> Performed:
     """Run a flow and describe what happened, whatever happened.
@@ -143,6 +147,8 @@ def perform(
         Show Prefect's log.
     run_id : str, optional
         Id of the run in the audit; a new one by default.
+    describe : callable, optional
+        Makes the document of the run's id and events; `result.run_document` by default.
     **inputs
         For the executor.
     """
@@ -162,7 +168,7 @@ def perform(
                 getattr(executors, executor)(ready, begun, **inputs)
         except (Exception, KeyboardInterrupt, Terminated) as raised:  # noqa: BLE001 - becomes the document's error
             error = server_failure(raised) or raised
-        performed = replace(_tell(begun, error), unsent=session is not None and session.unsent)
+        performed = replace(_tell(begun, error, describe), unsent=session is not None and session.unsent)
         _alert(performed)
     return performed
 
@@ -178,14 +184,15 @@ def _alert(performed: Performed) -> None:
     alert(run_id=run_id, flow_run_id=None, title=title, error=performed.document["error"])
 
 
-def _tell(run_id: str | None, error: BaseException | None) -> Performed:
+def _tell(run_id: str | None, error: BaseException | None, describe: Describe | None) -> Performed:
     from cybersec_mlops.pipeline.platform import open_platform
-    from cybersec_mlops.pipeline.result import PHASES, places_of, run_document
+    from cybersec_mlops.pipeline.result import places_of, run_document
 
-    document, places = run_document(run_id or "", []), {}
+    describe = describe or run_document
+    document, places = describe(run_id or "", []), {}
     try:
         events = open_platform().audit.events(run_id=run_id) if run_id else []
-        document, places = run_document(run_id or "", events), places_of(events)
+        document, places = describe(run_id or "", events), places_of(events)
     except CybersecMlopsError as raised:  # the audit is away: tell what is known without it
         error = error or raised
     if error is not None:
@@ -193,7 +200,6 @@ def _tell(run_id: str | None, error: BaseException | None) -> Performed:
 
         document |= {"status": "failed", "error": describe_error(error)}
     document["run_id"] = run_id
-    assert set(document["phases"]) == set(PHASES)
     return Performed(document, _exit_code(document, error), error, places)
 
 

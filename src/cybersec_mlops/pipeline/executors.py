@@ -6,6 +6,7 @@ from typing import Any
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.errors import ConfigError, DataError
+from cybersec_mlops.pipeline.batch_scoring_flow import batch_scoring_flow
 from cybersec_mlops.pipeline.compat import run_under_key
 from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
 from cybersec_mlops.pipeline.data_transformation_flow import data_transformation_flow
@@ -24,6 +25,16 @@ def execute_run(spec: RunSpec, run_id: str) -> dict[str, Any]:
 def execute_job(spec: RunSpec, run_id: str, *, key: str) -> None:
     """Run the whole pipeline as the one flow run of a key: a retried job goes on in it."""
     run_under_key(full_mlops_flow, key, {"spec": spec, "run_id": run_id})
+
+
+def execute_score(spec: RunSpec, run_id: str) -> dict[str, Any]:
+    """Score new logs."""
+    return batch_scoring_flow(spec, run_id)
+
+
+def execute_score_job(spec: RunSpec, run_id: str, *, key: str) -> None:
+    """Score new logs as the one flow run of a key: a retried job goes on in it."""
+    run_under_key(batch_scoring_flow, key, {"spec": spec, "run_id": run_id})
 
 
 def execute_ingest(spec: RunSpec, run_id: str) -> dict[str, Any]:

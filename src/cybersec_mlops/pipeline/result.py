@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cybersec_mlops.audit.events import StoredEvent
+from cybersec_mlops.pipeline.scoring_result import is_scoring, scoring_document
 
 PHASES: Final[dict[str, tuple[str, ...]]] = {
     "ingestion": ("objects", "bytes", "uri"),
@@ -108,7 +109,7 @@ def _combine(field: str, found: list[Any]) -> Any:
 
 def places_of(events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return what a person wants to know of a run beside its document."""
-    synthetic = any(event.outputs.get("synthetic") for event in events if event.phase == "transformation")
+    synthetic = any(event.outputs.get("synthetic") for event in events if event.phase in ("transformation", "scoring"))
     reasons: list[str] = next(
         (event.outputs["reasons"] for event in reversed(events) if event.outputs.get("reasons")), []
     )
@@ -136,4 +137,5 @@ def describe_run(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
         for event in events
     ]
     datasets = [event.dataset for event in events if event.dataset]
-    return {**run_document(run_id, events), "dataset": datasets[0] if datasets else None, "lineage": lineage}
+    describe = scoring_document if is_scoring(events) else run_document
+    return {**describe(run_id, events), "dataset": datasets[0] if datasets else None, "lineage": lineage}

@@ -1,1 +1,1 @@
-"""New logs and a bundle become ranked, explained alerts (to come with the scoring flow)."""
+"""New logs and a bundle become ranked, explained alerts: bounded memory, and every row accounted for."""

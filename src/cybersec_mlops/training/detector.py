@@ -165,11 +165,14 @@ def shared_by_feature(shares: Floats, encoder: Encoder) -> Floats:
     return summed_columns(shares, encoder.sources, len(encoder.features))
 
 
-def supervised_shares(detector: Detector, matrix: Matrix) -> Floats:
-    """Return each feature's share in what speaks for an attack, rows summing to 1 (or 0), shape (rows, features)."""
+def supervised_shares(detector: Detector, matrix: Matrix, *, exact: bool = True) -> Floats:
+    """Return each feature's share in what speaks for an attack, rows summing to 1 (or 0), shape (rows, features).
+
+    By Tree SHAP values where `exact`, else by the faster path attribution (see `contributions`).
+    """
     if detector.supervised is None:
         return np.zeros((matrix.shape[0], len(detector.encoder.features)))
-    by_feature = shared_by_feature(contributions(detector.supervised.live, matrix), detector.encoder)
+    by_feature = shared_by_feature(contributions(detector.supervised.live, matrix, exact=exact), detector.encoder)
     positive = np.maximum(by_feature, 0.0)
     positive[positive.sum(axis=1) == 0] = 1.0  # nothing speaks for an attack: what surprise there is, is shared alike
     return np.asarray(positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-12), dtype=np.float64)

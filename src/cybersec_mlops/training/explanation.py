@@ -30,7 +30,7 @@ def explain(detector: Detector, frame: pl.DataFrame, rows: list[int], top: int) 
             "row": rows[at],
             "rank": rank,
             "feature": names[feature],
-            "value": _text(chosen[names[feature]][at] if names[feature] in chosen.columns else None),
+            "value": as_text(chosen[names[feature]][at] if names[feature] in chosen.columns else None),
             "usual": detector.usual[names[feature]].describe(),
             "usual_low": detector.usual[names[feature]].low,
             "usual_high": detector.usual[names[feature]].high,
@@ -60,7 +60,8 @@ def feature_importance(detector: Detector) -> pl.DataFrame:
     )
 
 
-def _text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
+    """Return a feature's value as an analyst reads it, cut where it is long; None where it is missing."""
     if value is None or isinstance(value, str):
         return value and value[:LONGEST_VALUE]
     return f"{value:.6g}" if isinstance(value, float) else str(value)
