@@ -58,11 +58,11 @@ def _in_process(phase: str, folder: Path, given: argparse.Namespace) -> dict[str
 
 def _measured(phase: str, folder: Path, log_format: str) -> dict[str, Any]:
     work: Callable[[Path, str], int] = globals()[f"run_{phase.replace('-', '_')}"]
-    prepared = time.perf_counter()
+    prepared, cpu = time.perf_counter(), time.process_time()
     rows = work(folder, log_format)
-    seconds = time.perf_counter() - prepared
+    seconds, cpu = time.perf_counter() - prepared, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"phase": phase, "rows": rows, "seconds": seconds, "peak_bytes": peak}
+    return {"phase": phase, "rows": rows, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak}
 
 
 def run_polars(folder: Path, log_format: str) -> int:

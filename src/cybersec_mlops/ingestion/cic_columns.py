@@ -9,6 +9,7 @@ microseconds, lengths in bytes (payload, except header lengths), rates per secon
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 CANONICAL: Final[dict[str, tuple[str, ...]]] = {
@@ -125,6 +126,7 @@ _TARGETS: Final = {
 }
 
 
+@lru_cache(maxsize=4096)
 def target_of(name: str) -> str | None:
     """Return the column that a name in a header becomes, None where it is not known.
 

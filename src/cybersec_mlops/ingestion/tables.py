@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Final
 
 import numpy as np
 import polars as pl
 
 from cybersec_mlops.ingestion.delimited import Layout, read_cells, split_quoted
+from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
 from cybersec_mlops.ingestion.reader import Batch, Reader, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected
@@ -65,19 +67,40 @@ def names_of(line: bytes, separator: str = ",") -> list[str]:
 
 def read_table(reader: Reader, table: Table, stream: BinaryIO, *, batch_bytes: int) -> Iterator[Batch]:
     """Read a table; see `Reader.read`."""
-    schema = batch_schema(reader)
-    form: Form | None = None
-    for block in read_lines(stream, batch_bytes=batch_bytes):
-        rejected, skipped, nulled = Rejected(), dict[str, int](), dict[str, int]()
-        lines = clean(block, rejected, skipped, encoding=table.encoding)
-        frames = []
-        for form, rows in _split_headers(lines, form, table, rejected, skipped):  # noqa: B020 - the form goes on
-            if rows.height and form is not None:
-                frames.append(conform(_read_rows(rows, form, rejected, skipped, nulled), schema))
-        kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
-        batch = Batch(kept, rejected.frame(), skipped, nulled)
+    work = partial(_read_block, schema=batch_schema(reader))
+    for batch in in_order(work, _blocks(table, stream, batch_bytes)):
         if batch.read:
             yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rows with the form that holds for them."""
+
+    runs: list[tuple[Form | None, Lines]]
+    rejected: Rejected
+    skipped: dict[str, int]
+
+
+def _blocks(table: Table, stream: BinaryIO, batch_bytes: int) -> Iterator[_Block]:
+    form: Form | None = None
+    for lines in read_lines(stream, batch_bytes=batch_bytes):
+        rejected, skipped = Rejected(), dict[str, int]()
+        rows = clean(lines, rejected, skipped, encoding=table.encoding)
+        runs = list(_split_headers(rows, form, table, rejected, skipped))
+        form = runs[-1][0]
+        yield _Block(runs, rejected, skipped)
+
+
+def _read_block(block: _Block, schema: Mapping[str, pl.DataType]) -> Batch:
+    rejected, skipped, nulled = block.rejected, block.skipped, dict[str, int]()
+    frames = [
+        conform(_read_rows(rows, form, rejected, skipped, nulled), schema)
+        for form, rows in block.runs
+        if rows.height and form is not None
+    ]
+    kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+    return Batch(kept, rejected.frame(), skipped, nulled)
 
 
 def _split_headers(
@@ -106,13 +129,36 @@ def _split_headers(
 
 
 def _candidates(lines: Lines) -> list[int]:
-    """Return the lines that may be headers: those that do not begin like a number."""
+    """Return the lines that may be headers: those that do not begin like a number.
+
+    Where many do not, those whose next values begin with digits are rows as well; the first line may be anything.
+    """
     if not lines.height:
         return []
     first = lines.codes[lines.starts]
-    digit = (first >= ord("0")) & (first <= ord("9")) | (first == ord("-"))
-    found: list[int] = np.flatnonzero(~digit).tolist()
-    return found
+    found = np.flatnonzero(~(_is_digit(first) | (first == ord("-"))))
+    if len(found) > _FEW_CANDIDATES:
+        found = found[(found == 0) | (_numbers_near_start(lines, found) < 2)]
+    candidates: list[int] = found.tolist()
+    return candidates
+
+
+_FEW_CANDIDATES: Final = 16
+_NEAR_START: Final = 64
+
+
+def _is_digit(codes: np.ndarray) -> np.ndarray:
+    digit: np.ndarray = (codes >= ord("0")) & (codes <= ord("9"))
+    return digit
+
+
+def _numbers_near_start(lines: Lines, index: np.ndarray) -> np.ndarray:
+    """Count, for each of these lines, the values that begin with a digit among the first bytes, but the first one."""
+    places = lines.starts[index][:, None] + np.arange(_NEAR_START)
+    inside = places < lines.ends[index][:, None]
+    codes = np.where(inside, lines.codes[np.minimum(places, len(lines.codes) - 1)], 0)
+    counts: np.ndarray = ((codes[:, :-1] == ord(",")) & _is_digit(codes[:, 1:])).sum(axis=1)
+    return counts
 
 
 def _read_rows(

@@ -127,14 +127,23 @@ def to_connections(frame: pl.DataFrame) -> pl.DataFrame:
     have = frame.schema
     frame = frame.with_columns(
         (pl.col("ts") * 1e6).round().cast(pl.Int64).cast(CONNECTION_SCHEMA["ts"]),
-        *(pl.col(name).str.to_lowercase() for name in ("proto", "service") if name in have),
-        *(pl.col(name).is_in(["T", "true"]) for name in _TRUTHS if have.get(name) == pl.String()),
+        *(
+            pl.col(name).str.to_lowercase()
+            for name in ("proto", "service")
+            if name in have and _has_capitals(frame[name])
+        ),
+        *((pl.col(name) == "T") | (pl.col(name) == "true") for name in _TRUTHS if have.get(name) == pl.String()),
     )
     if "label_word" not in have:
         return frame
     detail = pl.col("label_detail") if "label_detail" in have else pl.lit(None, pl.String)
     both = pl.concat_str("label_word", detail, separator="/").fill_null(pl.col("label_word"))
     return with_labels(frame.with_columns(both.alias("label_text")), "label_text", label_name)
+
+
+def _has_capitals(texts: pl.Series) -> bool:
+    different = texts.unique()  # a handful, where a column of all rows would cost as much as parsing it
+    return not different.equals(different.str.to_lowercase())
 
 
 def label_name(text: str) -> str | None:

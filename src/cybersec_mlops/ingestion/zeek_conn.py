@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, Final
 
 import polars as pl
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
+from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.lines import BOM, clean, read_lines
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
@@ -49,30 +52,44 @@ class ZeekConn:
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a log; see `Reader.read`."""
-        header, form, style = Header(), "", zeek_json.Style()
-        for block in read_lines(stream, batch_bytes=batch_bytes):
-            rejected, skipped = Rejected(), dict[str, int]()
-            lines = clean(block, rejected, skipped)
-            if not form and lines.height:
-                form = "tsv" if zeek_tsv.is_comment(lines.raw(0)) else "json"
-                style = zeek_json.style_of(lines.raw(0))
-            frames: list[pl.DataFrame | None] = []
-            if form == "tsv":
-                try:
-                    for header, rows in zeek_tsv.split_comments(lines, header):  # noqa: B020 - the header goes on
-                        frames.append(zeek_tsv.read_rows(rows, header, rejected, skipped))
-                except DataError as error:
-                    raise DataError(error.message, hint=error.hint, source=source) from error
-            elif lines.height:
-                frames.append(zeek_json.read_rows(lines, style, rejected, skipped))
-            batch = Batch(self._joined(frames), rejected.frame(), skipped)
+        for batch in in_order(self._read_block, _blocks(stream, source, batch_bytes)):
             if batch.read:
                 yield batch
 
-    def _joined(self, frames: list[pl.DataFrame | None]) -> pl.DataFrame:
+    def _read_block(self, block: _Block) -> Batch:
+        frames = (read_rows(block.rejected, block.skipped) for read_rows in block.runs)
         schema = batch_schema(self)
         conforming = [conform(frame, schema) for frame in frames if frame is not None]
-        return pl.concat(conforming) if conforming else pl.DataFrame(schema=schema)
+        rows = pl.concat(conforming) if conforming else pl.DataFrame(schema=schema)
+        return Batch(rows, block.rejected.frame(), block.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Runs of rows that have one header, each as what reads it."""
+
+    runs: list[Callable[[Rejected, dict[str, int]], pl.DataFrame | None]]
+    rejected: Rejected
+    skipped: dict[str, int]
+
+
+def _blocks(stream: BinaryIO, source: str, batch_bytes: int) -> Iterator[_Block]:
+    header, form, style = Header(), "", zeek_json.Style()
+    for block in read_lines(stream, batch_bytes=batch_bytes):
+        rejected, skipped = Rejected(), dict[str, int]()
+        lines = clean(block, rejected, skipped)
+        if not form and lines.height:
+            form = "tsv" if zeek_tsv.is_comment(lines.raw(0)) else "json"
+            style = zeek_json.style_of(lines.raw(0))
+        if form == "tsv":
+            try:
+                runs = list(zeek_tsv.split_comments(lines, header))
+            except DataError as error:
+                raise DataError(error.message, hint=error.hint, source=source) from error
+            header = runs[-1][0]
+            yield _Block([partial(zeek_tsv.read_rows, rows, under) for under, rows in runs], rejected, skipped)
+        else:
+            yield _Block([partial(zeek_json.read_rows, lines, style)] if lines.height else [], rejected, skipped)
 
 
 def _recognise_tsv(head: Head) -> Recognition | Refusal | None:
