@@ -81,7 +81,7 @@ def test_a_line_of_too_many_columns_is_no_header() -> None:
 
 def test_rows_that_begin_like_names_hide_no_header() -> None:
     rows = [f"r{number},{number}" for number in range(40)]
-    (batch,) = read("\n".join(["b,a", *rows, "b,a", *rows[:2], "a,b", "5,z"]))
+    (batch,) = read("\n".join(["b,a", *rows, "b,a", *rows[:2], "a,b", "5,z", ""]))
     assert batch.rows.height == 43
     assert batch.rows["toy_b"].to_list()[-2:] == ["r1", "z"]
     assert batch.skipped == {"repeated_header": 2}
@@ -95,7 +95,7 @@ def test_most_rows_that_begin_like_names_are_not_taken_for_headers() -> None:
         columns = tuple(Column(f"toy_{name}", pl.Float64()) if name == "a" else None for name in names)
         return Form(Layout(",", columns), ()) if "a" in names else None
 
-    lines = ["x,a,b", *(f"r{number},{number},7" for number in range(40)), "x,a,b"]
+    lines = ["x,a,b", *(f"r{number},{number},7" for number in range(40)), "x,a,b", ""]
     (batch,) = read_table(Toy(), Table(form_of_wide), io.BytesIO("\n".join(lines).encode()), batch_bytes=1 << 20)
     assert batch.rows.height == 40
     assert len(asked) == 2
