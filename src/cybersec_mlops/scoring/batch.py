@@ -98,7 +98,7 @@ def score_slice(piece: Slice, slices: SliceJob, job: ScoringJob, models: ObjectS
 
 def feature_rows(piece: Slice, slices: SliceJob, model: ScoringModel) -> pl.DataFrame:
     """Read the rows of a slice with every feature of the model; what the logs do not have is null."""
-    columns = input_columns(slices.formats)
+    columns = input_columns(slices.native)
     rows = add_derived(read_slice(piece, model.inputs(columns, TOLD)))
     if slices.behaviour:
         past = read_past(piece, columns, lookback_s(slices.spec.windows_s))
