@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -106,11 +107,31 @@ class World:
         os.environ.update({name: value for name, value in self.access.environment().items() if name.startswith("AWS_")})
         Layers.open(f"s3://{BUCKET}/{{layer}}").raw.ensure()
         self.baseline: Ended | None = None
+        automations = Path(__file__).resolve().parents[1] / "deploy" / "automations.yaml"
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "automation", "create", "--from-file", str(automations)],
+            env={**os.environ, **self.access.environment(), "PREFECT_HOME": str(folder / "prefect")},
+            check=True,
+            capture_output=True,
+        )
 
-    @property
-    def prefect_api(self) -> str:
-        """The server's address."""
-        return self.access.environment()["PREFECT_API_URL"]
+    def flow_runs(self, *states: str) -> list[dict[str, Any]]:
+        """Return the flow runs that the Prefect server shows in some states (RUNNING, CRASHED)."""
+        wanted = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
+        request = urllib.request.Request(
+            f"{self.access.environment()['PREFECT_API_URL']}/flow_runs/filter",
+            data=json.dumps(wanted).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return list(json.load(answer))
+
+    def left_running(self, timeout_s: float = 180) -> list[str]:
+        """Return the flow runs that Prefect still takes for running, some time after the last process ended."""
+        until = time.monotonic() + timeout_s
+        while (left := self.flow_runs("RUNNING")) and time.monotonic() < until:
+            time.sleep(5)
+        return [one["name"] for one in left]
 
     def phase_seconds(self, phase: str) -> float:
         """Return how long a phase takes without a fault."""

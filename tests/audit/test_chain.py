@@ -70,7 +70,14 @@ def test_a_hash_covers_every_column_but_itself() -> None:
 def test_an_untouched_chain_has_no_fault(number: int) -> None:
     rows = chained(number)
     assert list(faults(rows, end(rows) if rows else Head(0, GENESIS))) == []
-    assert list(faults(rows, end(rows) if rows else Head(0, GENESIS), [end(rows[:3])] if rows else [])) == []
+    assert (
+        list(
+            faults(
+                rows, end(rows) if rows else Head(0, GENESIS), [Head(0, GENESIS), *([end(rows[:3])] if rows else [])]
+            )
+        )
+        == []
+    )
 
 
 @settings(max_examples=60)

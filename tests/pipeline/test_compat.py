@@ -16,6 +16,7 @@ from cybersec_mlops.pipeline.compat import (
     UNCACHED,
     call_api,
     flush,
+    heartbeat,
     no_heartbeat,
     run_under_key,
     thread_runner,
@@ -51,6 +52,40 @@ def test_the_heartbeat_is_off_inside_and_back_outside() -> None:
     with no_heartbeat():
         assert get_current_settings().flows.heartbeat_frequency is None
     assert get_current_settings().flows.heartbeat_frequency == before
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.skipif(not IS_PREFECT_3, reason="Prefect 2 has no heartbeat")
+def test_a_subflow_sends_its_own(prefect_api: str) -> None:
+    from prefect import flow
+    from prefect.events.clients import AssertingEventsClient
+    from prefect.events.worker import EventsWorker
+    from prefect.runtime import flow_run
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    @flow(name="heartbeat-inner", persist_result=False)
+    def inner() -> str:
+        with heartbeat():
+            return str(flow_run.get_id())
+
+    @flow(name="heartbeat-outer", persist_result=False)
+    def outer() -> str:
+        with no_heartbeat():
+            return inner()
+
+    flush(timeout_s=10)
+    EventsWorker.set_client_override(AssertingEventsClient)
+    try:
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
+            found = outer()
+        flush(timeout_s=10)
+        sent = [event for client in AssertingEventsClient.all for event in client.events]
+    finally:
+        EventsWorker.set_client_override(None)
+        AssertingEventsClient.reset()
+    beats = [event.resource.id for event in sent if event.event == "prefect.flow-run.heartbeat"]
+    assert beats.count(f"prefect.flow-run.{found}") == 1
 
 
 def test_flushing_nothing_is_fine() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import prefect
@@ -52,19 +54,59 @@ def use_api(url: str) -> Iterator[None]:
         yield
 
 
+_heartbeat_s: ContextVar[float | None] = ContextVar("heartbeat_s", default=None)
+
+
 @contextmanager
 def no_heartbeat() -> Iterator[None]:
-    """Run subflows without a heartbeat of their own: the parent's tells that the process lives.
+    """Run subflows without Prefect's heartbeats; `heartbeat` sends them, as often as the settings say.
 
-    Prefect 3 joins the thread that sends it, which costs a second for each synchronous flow.
+    Prefect 3 joins the thread that sends them, which costs a second for each synchronous flow.
     """
     if not IS_PREFECT_3:
         yield
         return
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    before = _heartbeat_s.set(PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value())
+    try:
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+    finally:
+        _heartbeat_s.reset(before)
+
+
+@contextmanager
+def heartbeat() -> Iterator[None]:
+    """Tell the server that the flow run that is going on lives, where Prefect itself was told not to.
+
+    By this an automation finds the subflows of a killed process as well as their parent (deploy/automations.yaml).
+    """
+    from prefect.runtime import flow_run
+
+    seconds, name = _heartbeat_s.get(), flow_run.get_id()
+    if seconds is None or name is None:
         yield
+        return
+    resource = {"prefect.resource.id": f"prefect.flow-run.{name}", "prefect.resource.name": flow_run.get_name() or ""}
+    over = threading.Event()
+    beat = copy_context().run  # with the settings of this thread
+    thread = threading.Thread(target=beat, args=(_beat, resource, seconds, over), daemon=True, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=2)
+
+
+def _beat(resource: dict[str, str], seconds: float, over: threading.Event) -> None:
+    from prefect.events import emit_event
+
+    while True:
+        emit_event(event="prefect.flow-run.heartbeat", resource=resource)
+        if over.wait(seconds):
+            return
 
 
 def call_api(method: str, path: str, json: dict[str, Any]) -> Any:

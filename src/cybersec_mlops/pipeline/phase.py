@@ -19,6 +19,7 @@ from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
 from cybersec_mlops.errors import CybersecMlopsError, DataError, GateError
+from cybersec_mlops.pipeline.compat import heartbeat
 from cybersec_mlops.pipeline.manifests import references_inside
 from cybersec_mlops.pipeline.orchestrator import server_failure
 from cybersec_mlops.pipeline.platform import Platform
@@ -101,13 +102,14 @@ def run_phase(platform: Platform, phase: Phase, work: Callable[[], Outcome]) -> 
     work : callable
         Does it. What it raises is written to the audit and raised again.
     """
-    known = find_result(platform, phase)
-    recorder = _Recorder(platform, phase)
-    if known is not None:
-        recorder.write("reused", known)
-        PROGRESS.info("%s: nothing to do, the result is there and verifies", phase.title)
-        return known
-    return _recorded(recorder, work)
+    with heartbeat():
+        known = find_result(platform, phase)
+        recorder = _Recorder(platform, phase)
+        if known is not None:
+            recorder.write("reused", known)
+            PROGRESS.info("%s: nothing to do, the result is there and verifies", phase.title)
+            return known
+        return _recorded(recorder, work)
 
 
 def run_unkeyed_phase(platform: Platform, phase: Phase, work: Callable[[], Outcome]) -> Outcome:
@@ -115,7 +117,8 @@ def run_unkeyed_phase(platform: Platform, phase: Phase, work: Callable[[], Outco
 
     The work itself says whether it found everything done already.
     """
-    return _recorded(_Recorder(platform, phase), work)
+    with heartbeat():
+        return _recorded(_Recorder(platform, phase), work)
 
 
 def _recorded(recorder: _Recorder, work: Callable[[], Outcome]) -> Outcome:
