@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 LOG: Final = logging.getLogger("cybersec_mlops.waiting")
-FIRST_S: Final = 10.0
+FIRST_S: Final = 5.0
 """Nobody is told of a shorter wait, seconds."""
 
 _lock = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -180,5 +181,6 @@ def flush(timeout_s: float) -> bool:
 
     options: dict[str, Any] = {"at_exit": False} if IS_PREFECT_3 else {}
     workers: tuple[Any, ...] = (APILogWorker, EventsWorker)
-    unsent = [worker.drain_all(timeout=timeout_s, **options)[1] for worker in workers]
+    until = time.monotonic() + timeout_s
+    unsent = [worker.drain_all(timeout=max(0.0, until - time.monotonic()), **options)[1] for worker in workers]
     return not any(unsent)

@@ -12,6 +12,7 @@ from prefect import Task
 from cybersec_mlops.config import TaskPolicy
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.pipeline.compat import UNCACHED
+from cybersec_mlops.waiting import tell
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,10 +22,11 @@ WORKERS: Final = max(1, min(os.cpu_count() or 1, 4))
 
 
 def is_transient(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001 - Prefect 2 gives them by name
-    """Say whether a failed task is worth another try: only a `PlatformError` is."""
+    """Say whether a failed task is worth another try, and to the person who waits why: only a `PlatformError` is."""
     try:
         state.result(raise_on_failure=True)
-    except PlatformError:
+    except PlatformError as error:
+        tell(f"another attempt of {task.name}", error.message)
         return True
     except Exception:  # noqa: BLE001 - whatever else it was, it would fail again
         return False
