@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ POINTS: Final = 3
 SCRATCH_MB: Final = 1
 JUMP_S: Final = 600
 DAY_S: Final = 86_400
+_CLOCK: Final = Path(__file__).with_name("turned_clock.c")
 _PRIVATE_MOUNT: Final = (
     f'mount -t tmpfs -o size={SCRATCH_MB}m tmpfs "$0" && "$@"; code=$?;'
     ' find "$0" -mindepth 1 -printf "left: %P\\n" >&2; exit $code'
@@ -39,6 +41,8 @@ class Fault:
     do: Callable[[Case], list[Ended]]
     waits: bool = False
     """Something that the run needs is away."""
+    unwritten: bool = False
+    """The audit is away as well: how the run ended cannot be written there."""
     may_redo: bool = False
     """A finished phase is rightly done again, or at the same moment by two."""
 
@@ -123,8 +127,10 @@ for _server, _title, _in in (
 ):
     _name = {"seaweedfs": "s3"}.get(_server, _server)
     _add(Fault(f"{_name}-20s", f"{_title} away for 20 s in the {_in}", _away(_server, _in, 20), waits=True))
-    _add(Fault(f"{_name}-gone", f"{_title} away for good in the {_in}", _away(_server, _in, None), waits=True))
-    _add(Fault(f"{_name}-frozen", f"{_title} frozen for good in the {_in}", _frozen(_server, _in), waits=True))
+    _mute = _server == "postgres"
+    _gone, _stiff = _away(_server, _in, None), _frozen(_server, _in)
+    _add(Fault(f"{_name}-gone", f"{_title} away for good in the {_in}", _gone, waits=True, unwritten=_mute))
+    _add(Fault(f"{_name}-frozen", f"{_title} frozen for good in the {_in}", _stiff, waits=True, unwritten=_mute))
     _add(Fault(f"{_name}-at-start", f"{_title} away at the start", _away_at_start(_server), waits=True))
 _add(
     Fault(
@@ -160,34 +166,31 @@ def _clock_jump(seconds: int) -> Callable[[Case], list[Ended]]:
     """Turn the clock that the run sees, in the transformation; the monotonic clock goes on."""
 
     def do(case: Case) -> list[Ended]:
-        libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), *_given_library()]
-        if not libraries:
-            raise NotDoneError("libfaketime is not installed (Debian: apt-get install faketime)")
-        clock = case.folder / "clock"
-        clock.write_text("+0\n")
-        run = case.start(
-            LD_PRELOAD=str(libraries[0]),
-            FAKETIME_TIMESTAMP_FILE=str(clock),
-            FAKETIME_NO_CACHE="1",
-            FAKETIME_DONT_FAKE_MONOTONIC="1",
-        )
+        library, clock = case.folder / "turned_clock.so", case.folder / "clock"
+        compiler = shutil.which("cc")
+        if compiler is None:
+            raise NotDoneError("there is no C compiler, with which turned_clock.c is made into a library")
+        subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(_CLOCK), "-ldl"], check=True)
+        clock.write_bytes(struct.pack("=q", 0))
+        run = case.start(LD_PRELOAD=str(library), TURNED_CLOCK=str(clock))
         run.until("transformation", 0.3, case.world.phase_seconds("transformation"))
         run.fault()
-        clock.write_text(f"{seconds:+d}\n")
+        with clock.open("r+b") as opened:
+            opened.write(struct.pack("=q", seconds))
         return [run.wait()]
 
     return do
 
 
-def _given_library() -> list[Path]:
-    return [Path(name) for name in (os.environ.get("LIBFAKETIME"),) if name]
-
-
 _add(Fault("wrong-s3-secret", "a wrong secret for S3", _wrong_s3_secret))
 _add(Fault("wrong-database-password", "a wrong password for PostgreSQL", _wrong_database_password))
 _add(Fault("scratch-full", f"the scratch folder full ({SCRATCH_MB} MB)", _full_scratch))
-for _seconds, _said in ((JUMP_S, "10 min forward"), (-JUMP_S, "10 min back"), (DAY_S, "a day forward")):
-    _add(Fault(f"clock{_seconds:+d}s", f"the clock jumps {_said} in the transformation", _clock_jump(_seconds)))
+for _name, _seconds, _said in (
+    ("forward", JUMP_S, "10 min forward"),
+    ("back", -JUMP_S, "10 min back"),
+    ("wrong", DAY_S, "a day forward"),
+):
+    _add(Fault(f"clock-{_name}", f"the clock jumps {_said} in the transformation", _clock_jump(_seconds)))
 
 
 # -- others, and damage ------------------------------------------------------------------------------------------------

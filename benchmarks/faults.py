@@ -61,7 +61,7 @@ def suffer(world: World, fault: Fault) -> Row:
     noted = case.audit.head()
     second = case.run()
     broken = [told for run in first for told in check_run(run, waits=fault.waits)]
-    broken += check_case(case, first, second, noted, may_redo=fault.may_redo)
+    broken += check_case(case, first, second, noted, may_redo=fault.may_redo, unwritten=fault.unwritten)
     return Row(fault, first, second, broken)
 
 
@@ -104,8 +104,10 @@ def _cell(text: str) -> str:
 
 def write(rows: list[Row], baseline: Ended) -> None:
     """Put the table between the marks of docs/reliability.md; lines of faults that were not done now stay."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    old, _, after = rest.partition(END)
+    before, begin, rest = PAGE.read_text().partition(BEGIN)
+    old, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{PAGE} has no place for the table: it must hold {BEGIN!r} and {END!r}")
     new = {row.fault.name: line(row) for row in rows}
     lines = [told for fault in FAULTS.values() if (told := new.get(fault.name) or _line_of(fault, old))]
     head = HEAD.format(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from cybersec_mlops.errors import PlatformError
@@ -69,3 +71,24 @@ def test_all_of_this_process_can_be_removed_at_once(tmp_path: Path) -> None:
 def test_no_place_is_told(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="no scratch folder can be made"), scratch_folder(tmp_path / "nowhere"):
         pass
+
+
+def write_parquet(folder: Path) -> None:
+    pl.DataFrame({"a": range(100_000)}).write_parquet(folder / "full")
+
+
+def write_text(folder: Path) -> None:
+    (folder / "full").write_text("x")
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_text])
+def test_a_full_disk_is_told_whoever_finds_it(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    def fill() -> None:
+        with scratch_folder(tmp_path) as folder:
+            (folder / "full").symlink_to("/dev/full")
+            write(folder)
+
+    with pytest.raises(PlatformError, match="is full") as caught:
+        fill()
+    assert "CYBERSEC_MLOPS_SCRATCH_DIR" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []

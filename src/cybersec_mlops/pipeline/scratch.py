@@ -7,6 +7,7 @@ folder without a lock belongs to nobody.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -20,6 +21,10 @@ from cybersec_mlops.errors import PlatformError
 
 PREFIX: Final = "cybersec-mlops-scratch-"
 _ATTEMPTS: Final = 10
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ROOM: Final = (
+    "free some space, or set CYBERSEC_MLOPS_SCRATCH_DIR to a folder with room, and run the same command again"
+)
 _mine: set[Path] = set()
 _lock = threading.Lock()
 
@@ -36,7 +41,7 @@ def scratch_folder(base: Path | None) -> Iterator[Path]:
     Raises
     ------
     PlatformError
-        There is no place for it.
+        There is no place for it, or what the block did there found the disk full.
     """
     place = base or Path(tempfile.gettempdir())
     sweep(place)
@@ -45,11 +50,26 @@ def scratch_folder(base: Path | None) -> Iterator[Path]:
         _mine.add(folder)
     try:
         yield folder
+    except Exception as error:
+        if is_full(error):
+            raise PlatformError(f"the scratch folder {folder} is full", hint=_ROOM) from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
         with _lock:
             _mine.discard(folder)
+
+
+def is_full(error: Exception) -> bool:
+    """Say whether an error means that a disk is full; Polars tells it in its own words.
+
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError(errno.EIO, "broken"))
+    (True, False)
+    """
+    if isinstance(error, PlatformError):
+        return False  # says it already
+    return (isinstance(error, OSError) and error.errno in _FULL) or "No space left on device" in str(error)
 
 
 def _make(place: Path) -> tuple[Path, int]:
@@ -59,7 +79,7 @@ def _make(place: Path) -> tuple[Path, int]:
         except OSError as error:
             raise PlatformError(
                 f"no scratch folder can be made in {place}: {error.strerror}",
-                hint="set CYBERSEC_MLOPS_SCRATCH_DIR to a folder with room",
+                hint=_ROOM,
             ) from None
         with contextlib.suppress(OSError):  # swept up by another run before it was locked: make another one
             held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
@@ -42,13 +43,16 @@ def explain(error: Exception, *, doing: str, where: str, uri: str) -> CybersecMl
     return PlatformError(f"cannot {doing} {uri} in {where}: {sentence}", hint=hint)
 
 
+_CREDENTIALS: Final = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy, and this machine's clock"
+
+
 def _reason(error: Exception, text: str) -> tuple[str, str]:
     if "RequestTimeTooSkewed" in text or "RequestExpired" in text:
         return "the clocks of this machine and of the server differ too much", "let both be set by NTP"
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or re.search(
         r"\b40[13]\b", text.split("\n")[0]
     ):
-        return "the credentials were refused", "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy"
+        return "the credentials were refused", _CREDENTIALS
     if isinstance(error, PermissionError) or "PermissionDenied" in text:
         return "permission denied", "check the owner and mode of the folder"
     if "StorageFull" in text or "No space left" in text:
