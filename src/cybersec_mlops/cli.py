@@ -250,18 +250,26 @@ def inspect(
     sources: Sources,
     log_format: Format = None,
     mapping: Mappings = None,
-    timezone: Annotated[str, typer.Option(help="IANA zone of times that do not say theirs.")] = "UTC",
+    timezone: Annotated[
+        str | None, typer.Option(help="IANA zone of times that do not say theirs; default: UTC.")
+    ] = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Tell what each file is and what would become of its rows; nothing is ingested."""
     with ending_with_exit_code():
         from cybersec_mlops.commands.inspection import inspect_document, print_inspected
+        from cybersec_mlops.config import RunSpec
         from cybersec_mlops.ingestion.inspect import inspect_sources
+        from cybersec_mlops.ingestion.limits import applied
         from cybersec_mlops.ingestion.mappings import load_mappings
 
-        mappings = [one.reader for one in load_mappings(mapping or ())]
-        found = inspect_sources(sources, format=log_format, timezone=timezone, mappings=mappings)
-        document = inspect_document(found)
+        spec = RunSpec.load(config, sources=tuple(sources), format=log_format, mapping=tuple(mapping or ()))
+        zone = timezone or spec.transformation.timezone
+        with applied(spec.limits):
+            mappings = [one.reader for one in load_mappings(spec.mapping)]
+            found = inspect_sources(sources, format=spec.format, timezone=zone, mappings=mappings)
+            document = inspect_document(found)
         if as_json:
             typer.echo(json.dumps(document, allow_nan=False))
         else:

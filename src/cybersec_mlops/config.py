@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.evaluation.spec import EvaluationSpec
+from cybersec_mlops.ingestion.limits import Limits
 from cybersec_mlops.scoring.spec import ScoringSpec
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.transformation.spec import TransformationSpec
@@ -115,6 +116,7 @@ class RunSpec(BaseModel):
     """Name of the format, where recognising it from the content is not wanted."""
     mapping: tuple[str, ...] = ()
     """Mapping files for tables of one's own: paths or ``s3://`` objects."""
+    limits: Limits = Limits()
     transformation: TransformationSpec = TransformationSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()

@@ -25,7 +25,7 @@ PROGRESS_LOGGER = "cybersec_mlops.progress"
 """Where `pipeline.phase` tells of its progress."""
 WAITING_LOGGER = "cybersec_mlops.waiting"
 """Where `waiting` tells what a run waits for."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _STATUS_STYLE = {"completed": "green", "rejected": "yellow", "failed": "red", "interrupted": "red"}
 
 

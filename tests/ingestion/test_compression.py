@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.compression import Decompressed, Limits, compression_of, decompress
+from cybersec_mlops.ingestion.compression import PIECE_BYTES, Decompressed, compression_of, decompress
+from cybersec_mlops.ingestion.limits import Limits, applied
 
 KINDS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
@@ -45,7 +46,8 @@ def zipped(*contents: bytes, method: int = zipfile.ZIP_DEFLATED, seekable: bool 
 
 
 def read(data: bytes, limits: Limits | None = None) -> bytes:
-    return decompress(io.BytesIO(data), source="my.log.gz", limits=limits).read()
+    with applied(limits):
+        return decompress(io.BytesIO(data), source="my.log.gz").read()
 
 
 def test_the_kind_is_told_from_the_first_bytes(kind: str) -> None:
@@ -114,13 +116,40 @@ def test_bytes_behind_the_stream_are_not_lost_silently() -> None:
 def test_a_bomb_is_stopped() -> None:
     bomb = gzip.compress(bytes(20_000_000))
     with pytest.raises(DataError, match="decompression bomb"):
-        read(bomb, Limits(ratio=100, free_bytes=1_000_000))
+        read(bomb, Limits(max_ratio=100, ratio_free_bytes=1_000_000))
     assert len(read(bomb)) == 20_000_000
-    assert len(read(bomb, Limits(ratio=2000, free_bytes=0))) == 20_000_000
+    assert len(read(bomb, Limits(max_ratio=2000, ratio_free_bytes=0))) == 20_000_000
+
+
+def test_a_file_that_grows_slowly_is_stopped_as_well() -> None:
+    with pytest.raises(DataError, match="decompression bomb") as caught:
+        read(gzip.compress(TEXT), Limits(max_decompressed_bytes=len(TEXT) - 1))
+    assert "max_decompressed_bytes" in caught.value.hint
+    assert read(gzip.compress(TEXT), Limits(max_decompressed_bytes=len(TEXT))) == TEXT
+
+
+def test_many_members_are_read_in_little_pieces_since_what_follows_each_is_copied(kind: str) -> None:
+    sizes: list[int] = []
+
+    class Recording(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            sizes.append(len(found := super().read(size)))
+            return found
+
+    stream = decompress(Recording(KINDS[kind](b"") * 5_000 + KINDS[kind](TEXT)), source="x")
+    assert stream.read() == TEXT
+    assert kind == "none" or max(sizes) <= PIECE_BYTES <= 1 << 16
+
+
+def test_zstd_frames_without_content_are_passed_over() -> None:
+    skippable = b"\x5a\x2a\x4d\x18\x03\x00\x00\x00abc"
+    packed = skippable + zstandard.compress(b"a\n") + skippable * 2 + zstandard.compress(TEXT) + skippable
+    assert compression_of(packed[:8]) == "zstd"
+    assert read(packed) == b"a\n" + TEXT
 
 
 def test_a_large_plain_file_is_no_bomb() -> None:
-    assert len(read(bytes(2_000_000), Limits(ratio=0.1, free_bytes=10))) == 2_000_000
+    assert len(read(bytes(2_000_000), Limits(max_ratio=1, ratio_free_bytes=10))) == 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -203,7 +232,8 @@ def test_a_zip_that_is_not_one_plain_file_is_named_with_the_way_out() -> None:
 @pytest.mark.parametrize("pack", [zstandard.compress, zipped])
 def test_a_bomb_of_any_kind_is_stopped_in_bounded_memory(pack: Callable[[bytes], bytes]) -> None:
     bomb = pack(bytes(50_000_000))
-    counted = Decompressed(io.BytesIO(bomb), source="x", limits=Limits(ratio=100, free_bytes=1_000_000))
+    with applied(Limits(max_ratio=100, ratio_free_bytes=1_000_000)):
+        counted = Decompressed(io.BytesIO(bomb), source="x")
     with pytest.raises(DataError, match="decompression bomb"):
         io.BufferedReader(counted, 1 << 16).read()
     assert counted.bytes < 8_000_000

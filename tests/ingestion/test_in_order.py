@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cybersec_mlops.ingestion.in_order import in_order
+from cybersec_mlops.ingestion.limits import Limits, applied, current
 
 
 def test_the_order_is_that_of_the_items_whichever_ends_first() -> None:
@@ -53,3 +54,8 @@ def test_few_items_are_made_ahead_of_the_reader() -> None:
     next(results)
     assert len(made) <= 4
     results.close()  # type: ignore[attr-defined]
+
+
+def test_the_limits_hold_for_the_work_too() -> None:
+    with applied(Limits(max_columns=3)):
+        assert list(in_order(lambda _: current().max_columns, range(5))) == [3] * 5

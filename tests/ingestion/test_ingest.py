@@ -14,8 +14,8 @@ from typing import BinaryIO
 import pytest
 
 from cybersec_mlops.errors import DataError, PlatformError
-from cybersec_mlops.ingestion.compression import Limits
 from cybersec_mlops.ingestion.ingest import find_sources, ingest, open_original, store_original
+from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.originals import object_key, read_manifest, receipt_key
 from cybersec_mlops.ingestion.sources import Source, expand
 from cybersec_mlops.storage.objects import ObjectStore
@@ -156,8 +156,9 @@ def test_the_format_may_be_named(raw: ObjectStore) -> None:
 
 def test_a_bomb_is_stopped_before_anything_is_written(raw: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(CONN + b"#" * 10_000_000))
-    with pytest.raises(DataError, match="decompression bomb"):
-        ingest([str(tmp_path / "bomb.gz")], raw, limits=Limits(ratio=50, free_bytes=1 << 20))
+    with applied(Limits(max_ratio=50, ratio_free_bytes=1 << 20)), pytest.raises(DataError, match="bomb") as caught:
+        ingest([str(tmp_path / "bomb.gz")], raw)
+    assert "max_ratio" in caught.value.hint
     assert keys(raw) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,8 @@ from cybersec_mlops.ingestion.json_lines import (
     array_values,
     broken_lines,
     is_array,
+    is_readable,
+    json_fault,
     objects_of,
     objects_only,
     parse_objects,
@@ -32,6 +35,10 @@ VALUES = st.recursive(
 )
 OBJECTS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=6)
 SCHEMA: dict[str, pl.DataType] = {"a": pl.Int64(), "b": pl.Struct({"c": pl.String()})}
+
+
+def parse(lines: Lines) -> pl.DataFrame:
+    return parse_objects(lines, SCHEMA)
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,12 +113,57 @@ def test_lines_that_are_no_objects_are_set_aside() -> None:
 def test_each_line_is_judged_alone(lines: list[bytes]) -> None:
     bad = {b'{"a":"x"}', b'{"b":[]}', b"{"}
     block = Lines(b"".join(line + b"\n" for line in lines), 1)
-    broken = broken_lines(block, SCHEMA)
+    broken = list(broken_lines(block, partial(is_readable, parse=parse), json_fault))
     assert broken == [index for index, line in enumerate(lines) if line in bad]
     if broken:
         with pytest.raises(PolarsError):
             parse_objects(block, SCHEMA)
     assert parse_objects(block.edit(dict.fromkeys(broken)), SCHEMA).height == len(lines) - len(broken)
+
+
+SPELLINGS = st.sampled_from(
+    [
+        b"1",
+        b"01",
+        b"1e999",
+        b"-1e-999",
+        b"NaN",
+        b"-Infinity",
+        b"%d" % 2**127,
+        b"-%d" % 2**128,
+        b'"\\ud800"',
+        b'"\\q"',
+        b'"\t"',
+    ]
+    + [b"[" * depth + b"]" * depth for depth in (3, 900, 1100)]
+    + [b"tru", b"{1:2}", b"[1,]", b"+1", b".5", b"1.", b"0.%s" % (b"1" * 500), b"{}", b'"\x7f"', b"1 2", b"null"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(SPELLINGS, st.binary(max_size=8).filter(lambda value: b"\n" not in value)))
+def test_what_is_told_to_be_no_json_is_refused_by_the_block_parser(value: bytes) -> None:
+    line = Lines(b'{"z":' + value + b"}\n", 1)
+    try:
+        line.data.decode()
+    except UnicodeDecodeError:
+        return
+    if json_fault(line.raw(0)) is not None:
+        assert not is_readable(line, partial(parse_objects, schema={"a": pl.String()}))
+
+
+def test_many_broken_lines_cost_few_looks_of_the_block_parser() -> None:
+    looks: list[int] = []
+
+    def readable(lines: Lines) -> bool:
+        looks.append(lines.height)
+        return is_readable(lines, parse)
+
+    block = Lines((b"{x}\n" * 9 + b'{"a":1}\n') * 2_000, 1)
+    broken = broken_lines(block, readable, json_fault)
+    assert len(broken) == 18_000
+    assert set(broken.values()) == {"no sound JSON: expecting property name enclosed in double quotes at character 2"}
+    assert len(looks) < 100
 
 
 def test_the_objects_of_a_head_are_those_that_are_sound() -> None:

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
 from cybersec_mlops.ingestion.rejected import Rejected
 
 
 def cleaned(data: bytes, encoding: Encoding = "utf-8", limit: int = 100) -> tuple[Lines, list[str], dict[str, int]]:
     rejected, skipped = Rejected(), dict[str, int]()
-    lines = clean(Lines(data, 1), rejected, skipped, encoding=encoding, max_line_bytes=limit)
+    with applied(Limits(max_line_bytes=limit)):
+        lines = clean(Lines(data, 1), rejected, skipped, encoding=encoding)
     return lines, rejected.frame()["reason"].to_list(), skipped
 
 
@@ -36,10 +38,11 @@ def test_a_block_is_about_as_large_as_asked() -> None:
 
 def test_a_line_that_is_too_long_is_cut_while_it_is_read_and_then_set_aside() -> None:
     data = b"a\n" + b"x" * 5000 + b"\nb\n"
-    blocks = list(read_lines(io.BytesIO(data), batch_bytes=64, max_line_bytes=100))
-    assert max(len(lines.data) for lines in blocks) < 300
     rejected, skipped = Rejected(), dict[str, int]()
-    rows = [clean(lines, rejected, skipped, max_line_bytes=100) for lines in blocks]
+    with applied(Limits(max_line_bytes=100)):
+        blocks = list(read_lines(io.BytesIO(data), batch_bytes=64))
+        assert max(len(lines.data) for lines in blocks) < 300
+        rows = [clean(lines, rejected, skipped) for lines in blocks]
     assert b"".join(lines.data for lines in rows) == b"a\nb\n"
     assert rejected.frame().select("raw_line", "reason").rows() == [(2, "line_too_long")]
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.sources import expand, expand_store, stream_of
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -104,6 +105,26 @@ def test_links_that_leave_the_folder_are_not_followed(folder: Path, tmp_path: Pa
 def test_a_pipe_in_a_folder_is_passed_over(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     assert ("pipe", "not a regular file") in {(Path(i.name).name, i.reason) for i in expand(str(folder)).skipped}
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_never_waited_for(folder: Path) -> None:
+    (source,) = expand(str(folder / "a.log")).sources
+    (folder / "a.log").unlink()
+    os.mkfifo(folder / "a.log")
+    with pytest.raises(DataError, match="no longer a regular file"):
+        source.open()
+
+
+def test_more_files_than_the_limit_is_an_error_that_names_the_setting(folder: Path) -> None:
+    for source in (folder, folder / "*.log"):
+        with applied(Limits(max_files=1)), pytest.raises(DataError, match="more than 1 files") as caught:
+            expand(str(source))
+        assert "max_files" in caught.value.hint
+    store = ObjectStore.from_url("memory://many")
+    for key in ("a.log", "b.log"):
+        store.put_bytes(key, b"x")
+    with applied(Limits(max_files=1)), pytest.raises(DataError, match="more than 1 files"):
+        expand_store(store, "")
 
 
 def test_hostile_names_are_safe_to_show_and_can_be_read(folder: Path) -> None:

@@ -9,9 +9,10 @@ from typing import BinaryIO
 import polars as pl
 
 from cybersec_mlops.ingestion.delimited import Column, Layout
+from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition
 from cybersec_mlops.ingestion.screening import below_zero
-from cybersec_mlops.ingestion.tables import MAX_COLUMNS, Form, Table, names_of, read_table
+from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table
 
 
 class Toy:
@@ -75,7 +76,8 @@ def test_the_header_holds_for_later_batches() -> None:
 
 
 def test_a_line_of_too_many_columns_is_no_header() -> None:
-    (batch,) = read("a" + ",b" * (MAX_COLUMNS + 1) + "\n")
+    with applied(Limits(max_columns=50)):
+        (batch,) = read("a" + ",b" * 50 + "\n")
     assert batch.rejected["reason"].to_list() == ["no_header"]
 
 
@@ -98,4 +100,20 @@ def test_most_rows_that_begin_like_names_are_not_taken_for_headers() -> None:
     lines = ["x,a,b", *(f"r{number},{number},7" for number in range(40)), "x,a,b", ""]
     (batch,) = read_table(Toy(), Table(form_of_wide), io.BytesIO("\n".join(lines).encode()), batch_bytes=1 << 20)
     assert batch.rows.height == 40
-    assert len(asked) == 2
+    assert asked == [["x", "a", "b"]]  # the second one is known
+
+
+def test_headers_that_alternate_are_read_like_headers_that_do_not() -> None:
+    (batch,) = read("a,b\n1,x\nb,a\ny,2\n" * 500)
+    assert batch.rows.select("toy_a", "toy_b", "raw_line").rows()[:2] == [(1.0, "x", 2), (2.0, "y", 4)]
+    assert batch.rows["raw_line"].to_list() == list(range(2, 2001, 2))
+    assert batch.skipped == {"repeated_header": 999}
+
+
+def test_rows_below_a_header_too_many_are_set_aside_and_never_read_under_another() -> None:
+    with applied(Limits(max_headers=1)):
+        batches = read("a,b\n1,x\nb,a\ny,2\nz,4\na,b\n3,x\n", batch_bytes=9)
+    assert [value for batch in batches for value in batch.rows["toy_a"]] == [1.0, 3.0]
+    rejected = [row for batch in batches for row in batch.rejected.select("raw_line", "reason").rows()]
+    assert rejected == [(3, "too_many_headers"), (4, "no_header"), (5, "no_header")]
+    assert sum(batch.read for batch in batches) == 5

@@ -164,7 +164,7 @@ def test_a_separator_that_cannot_be_is_refused(separator: str) -> None:
 
 
 def test_a_header_of_too_many_columns_is_refused() -> None:
-    with pytest.raises(DataError, match="3000 columns, at most 2000"):
+    with pytest.raises(DataError, match="3,000 columns, expected at most 2,000"):
         read_comment(b"#fields" + b"\tx" * 3000, Header())
 
 

@@ -14,19 +14,12 @@ from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.decompressors import Decompressor, Inflate, Unsupported, Unzip, Zstd
+from cybersec_mlops.ingestion.limits import current
 
 CHUNK_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 1 << 14
+"""Stored bytes that a decompressor is given at once: what lies behind a member's end is copied, so it is little."""
 MAGIC_BYTES: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is too much."""
-
-    ratio: float = 200.0
-    """Decompressed bytes per compressed byte. Logs reach 10 to 40; deflate cannot exceed 1,032."""
-    free_bytes: int = 256 << 20
-    """Decompressed bytes up to which the ratio is not looked at."""
 
 
 def _bz2() -> Decompressor:
@@ -38,25 +31,27 @@ def _bz2() -> Decompressor:
 def _xz() -> Decompressor:
     import lzma
 
-    return lzma.LZMADecompressor(memlimit=256 << 20)
+    return lzma.LZMADecompressor(memlimit=current().max_decoder_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     name: str
-    magic: bytes
+    magic: tuple[bytes, ...]
     decompressor: Callable[[], Decompressor] | None
     by_hand: str = ""
 
 
+_SKIPPABLE: Final = tuple(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))
+"""Frames without content, which pzstd writes: RFC 8878, 3.1.2."""
 _KINDS: Final = (
-    _Kind("gzip", b"\x1f\x8b", Inflate),
-    _Kind("bzip2", b"BZh", _bz2),
-    _Kind("xz", b"\xfd7zXZ\x00", _xz),
-    _Kind("zstd", b"\x28\xb5\x2f\xfd", Zstd),
-    _Kind("zip", b"PK\x03\x04", Unzip, "unzip FILE"),
-    _Kind("lz4", b"\x04\x22\x4d\x18", None, "lz4 -d FILE"),
-    _Kind("compress", b"\x1f\x9d", None, "uncompress FILE"),
+    _Kind("gzip", (b"\x1f\x8b",), Inflate),
+    _Kind("bzip2", (b"BZh",), _bz2),
+    _Kind("xz", (b"\xfd7zXZ\x00",), _xz),
+    _Kind("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), Zstd),
+    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip FILE"),
+    _Kind("lz4", (b"\x04\x22\x4d\x18",), None, "lz4 -d FILE"),
+    _Kind("compress", (b"\x1f\x9d",), None, "uncompress FILE"),
 )
 NONE: Final = "none"
 
@@ -79,8 +74,6 @@ class Decompressed(io.RawIOBase):
         The file as it is stored, at its beginning.
     source : str
         Its name, for errors.
-    limits : Limits
-        When it is taken for a decompression bomb.
 
     Raises
     ------
@@ -88,10 +81,10 @@ class Decompressed(io.RawIOBase):
         A kind of compression that is not supported; while reading: the stream ends early, is damaged, or is a bomb.
     """
 
-    def __init__(self, stream: BinaryIO, *, source: str, limits: Limits | None = None) -> None:
+    def __init__(self, stream: BinaryIO, *, source: str) -> None:
         super().__init__()
-        self._stream, self._source, self._limits = stream, source, limits or Limits()
-        self._data = stream.read(CHUNK_BYTES)
+        self._stream, self._source, self._limits = stream, source, current()
+        self._data = stream.read(PIECE_BYTES)
         self.compression = compression_of(self._data[:MAGIC_BYTES])
         self.stored_bytes = len(self._data)
         self.bytes = 0
@@ -124,18 +117,25 @@ class Decompressed(io.RawIOBase):
         self.bytes += len(found)
         self.newlines += found.count(b"\n")
         self.last = found[-1:] or self.last
-        if self.compression != NONE and self.bytes > max(
-            self._limits.free_bytes, self._limits.ratio * self.stored_bytes
-        ):
+        if self.compression != NONE:
+            self._check_size()
+        return len(found)
+
+    def _check_size(self) -> None:
+        limits, name = self._limits, ""
+        if self.bytes > max(limits.ratio_free_bytes, limits.max_ratio * self.stored_bytes):
+            name = "max_ratio"
+        elif self.bytes > limits.max_decompressed_bytes:
+            name = "max_decompressed_bytes"
+        if name:
             raise DataError(
                 f"grows to more than {self.bytes:,} bytes from {self.stored_bytes:,}: taken for a decompression bomb",
                 source=self._source,
-                hint="if it is sound, decompress it yourself and give the result",
+                hint=f"if it is sound, decompress it yourself and give the result, or set {name} in [limits]",
             )
-        return len(found)
 
     def _more(self) -> None:
-        self._data = self._stream.read(CHUNK_BYTES)
+        self._data = self._stream.read(CHUNK_BYTES if self._member is None else PIECE_BYTES)
         self.stored_bytes += len(self._data)
 
     def _next(self, size: int) -> bytes:
@@ -173,7 +173,7 @@ class Decompressed(io.RawIOBase):
             self._more()
             if not self._data:
                 return False
-        if not self._data.startswith(self._kind.magic[: len(self._data)]):
+        if not any(self._data.startswith(magic[: len(self._data)]) for magic in self._kind.magic):
             self._fail(f"bytes follow the {self.compression} stream that are no part of it")
         self._member = self._kind.decompressor()
         return True
@@ -216,7 +216,7 @@ def _lzma_error() -> type[Exception]:
     return LZMAError
 
 
-def decompress(stream: BinaryIO, *, source: str, limits: Limits | None = None) -> BinaryIO:
+def decompress(stream: BinaryIO, *, source: str) -> BinaryIO:
     r"""Return the content of a file that may be compressed, as a stream.
 
     >>> import gzip
@@ -229,4 +229,4 @@ def decompress(stream: BinaryIO, *, source: str, limits: Limits | None = None) -
         stream.seek(start)
         if compression_of(magic) == NONE:
             return stream
-    return io.BufferedReader(Decompressed(stream, source=source, limits=limits), CHUNK_BYTES)
+    return io.BufferedReader(Decompressed(stream, source=source), CHUNK_BYTES)

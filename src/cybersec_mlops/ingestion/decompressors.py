@@ -9,13 +9,13 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from cybersec_mlops.ingestion.limits import current
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ZSTD_PIECE_BYTES: Final = 1024
 """Input of zstd that is decompressed at once: at most 256 blocks of 128 KiB come of it, which is 32 MiB."""
-MAX_WINDOW_BYTES: Final = 128 << 20
-"""The largest window of zstd that is accepted, that of ``zstd --long``."""
 
 _HEADER_BYTES: Final = 30
 _MEMBER, _DIRECTORY, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
@@ -80,7 +80,7 @@ class Zstd:
     def __init__(self) -> None:
         import zstandard
 
-        self._object = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj()
+        self._object = zstandard.ZstdDecompressor(max_window_size=current().max_decoder_bytes // 2).decompressobj()
         self._error = zstandard.ZstdError
         self._input, self._position = b"", 0
         self._found = memoryview(b"")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
@@ -21,8 +22,8 @@ AT_ONCE: Final = 2
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int = AT_ONCE) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in their order.
 
-    The items are made in the caller's thread. What making an item or the work on one raises is raised after the results
-    of all items before it.
+    The items are made in the caller's thread; its context (the limits) holds for the work too. What making an item or
+    the work on one raises is raised after the results of all items before it.
 
     >>> list(in_order(abs, [-3, 2, -1]))
     [3, 2, 1]
@@ -34,7 +35,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
     try:
         while failure is None:
             try:
-                waiting.append(pool.submit(work, next(source)))
+                waiting.append(pool.submit(copy_context().run, work, next(source)))
             except StopIteration:
                 break
             except Exception as error:  # noqa: BLE001 - raised below, when its turn has come

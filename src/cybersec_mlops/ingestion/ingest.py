@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from uuid import uuid4
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.compression import Decompressed, Limits, decompress
+from cybersec_mlops.ingestion.compression import Decompressed, decompress
 from cybersec_mlops.ingestion.mappings import NamedMapping, store_mapping
 from cybersec_mlops.ingestion.originals import (
     Original,
@@ -46,7 +46,6 @@ def find_sources(
     sources: Sequence[str],
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
-    limits: Limits | None = None,
     mappings: Sequence[NamedMapping] = (),
 ) -> Found:
     """Return the files to ingest; those found in folders that are of another type are passed over, with the reason.
@@ -62,7 +61,7 @@ def find_sources(
         expansion = expand(name)
         skipped += expansion.skipped
         for source in expansion.sources:
-            if not source.explicit and (reason := _why_passed_over(source, format, limits, mappings)):
+            if not source.explicit and (reason := _why_passed_over(source, format, mappings)):
                 skipped.append(Skipped(source.name, reason))
             elif source.place not in used or source.explicit:
                 used[source.place] = source
@@ -83,11 +82,10 @@ def _summary(skipped: list[Skipped]) -> str:
 def _why_passed_over(
     source: Source,
     format: str | None,  # noqa: A002
-    limits: Limits | None,
     mappings: Sequence[NamedMapping],
 ) -> str | None:
     with source.open() as file:
-        head = read_head(decompress(file, source=source.name, limits=limits))
+        head = read_head(decompress(file, source=source.name))
         answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
     if isinstance(answer, Recognition):
         return None
@@ -119,7 +117,6 @@ def store_original(
     raw: ObjectStore,
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
-    limits: Limits | None = None,
     mappings: Sequence[NamedMapping] = (),
 ) -> Original:
     """Bring one file into RAW, byte for byte, unless the same bytes are there.
@@ -131,7 +128,7 @@ def store_original(
     PlatformError
         The store failed.
     """
-    original = inspect_original(source, raw, format=format, limits=limits, mappings=mappings)
+    original = inspect_original(source, raw, format=format, mappings=mappings)
     key = object_key(original.sha256)
     if not raw.holds(original.reference):
         with source.open() as file:
@@ -145,7 +142,6 @@ def inspect_original(
     raw: ObjectStore,
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
-    limits: Limits | None = None,
     mappings: Sequence[NamedMapping] = (),
 ) -> Original:
     """Read a file to its end and say what it is; nothing is written.
@@ -157,7 +153,7 @@ def inspect_original(
     """
     with source.open() as file:
         hashing = _Hashing(file)
-        content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name, limits=limits)
+        content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
         stream = io.BufferedReader(content, HEAD_BYTES)
         head = read_head(stream)
         answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
@@ -199,7 +195,6 @@ def ingest(
     raw: ObjectStore,
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
-    limits: Limits | None = None,
     mappings: Sequence[NamedMapping] = (),
 ) -> tuple[Reference, tuple[Original, ...], Found]:
     """Bring everything that the sources stand for into RAW.
@@ -216,14 +211,12 @@ def ingest(
     """
     for mapping in mappings:
         store_mapping(mapping, raw)
-    found = find_sources(sources, format=format, limits=limits, mappings=mappings)
-    originals = tuple(
-        store_original(source, raw, format=format, limits=limits, mappings=mappings) for source in found.sources
-    )
+    found = find_sources(sources, format=format, mappings=mappings)
+    originals = tuple(store_original(source, raw, format=format, mappings=mappings) for source in found.sources)
     return write_manifest(originals, raw), originals, found
 
 
-def open_original(original: Original, raw: ObjectStore, scratch: Path, *, limits: Limits | None = None) -> BinaryIO:
+def open_original(original: Original, raw: ObjectStore, scratch: Path) -> BinaryIO:
     """Return the decompressed content of an original, from a verified copy in the scratch folder.
 
     The copy is removed from the folder at once where the system allows it, and lives until the stream is closed.
@@ -239,7 +232,7 @@ def open_original(original: Original, raw: ObjectStore, scratch: Path, *, limits
     raw.fetch(object_key(original.sha256), copy, sha256=original.sha256)
     file = copy.open("rb")
     copy.unlink()
-    return decompress(file, source=original.source_name, limits=limits)
+    return decompress(file, source=original.source_name)
 
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.compression import Decompressed, Limits, decompress
+from cybersec_mlops.ingestion.compression import Decompressed, decompress
 from cybersec_mlops.ingestion.draft import draft_mapping
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import reader_of
@@ -85,7 +85,6 @@ def inspect_sources(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     timezone: str = "UTC",
-    limits: Limits | None = None,
     mappings: Sequence[Reader] = (),
 ) -> Iterator[Inspected]:
     """Say of each file that the sources stand for what it is; a fault of one does not keep the others from being read.
@@ -98,8 +97,6 @@ def inspect_sources(
         The format that they must be of.
     timezone : str
         IANA zone of times that do not say theirs.
-    limits : Limits, optional
-        What is taken for a decompression bomb.
     mappings : sequence of Reader
         Formats that mapping files make.
 
@@ -115,7 +112,7 @@ def inspect_sources(
         for item in expansion.skipped:
             yield Inspected(item.name, 0, status="passed over", problem=item.reason)
         for source in expansion.sources:
-            yield inspect_source(source, format=format, timezone=timezone, limits=limits, mappings=mappings)
+            yield inspect_source(source, format=format, timezone=timezone, mappings=mappings)
 
 
 def inspect_source(
@@ -123,7 +120,6 @@ def inspect_source(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     timezone: str = "UTC",
-    limits: Limits | None = None,
     mappings: Sequence[Reader] = (),
 ) -> Inspected:
     """Read one file to its end and say what it is.
@@ -136,7 +132,7 @@ def inspect_source(
     found = Inspected(source.name, source.bytes)
     try:
         with source.open() as file:
-            content = Decompressed(file, source=source.name, limits=limits)
+            content = Decompressed(file, source=source.name)
             found.compression = content.compression
             head = read_head(io.BufferedReader(content, HEAD_BYTES))
         answer = recognise(head, format=format, mappings=mappings)
@@ -145,7 +141,7 @@ def inspect_source(
             return found
         reader = reader_of(answer.format, timezone=timezone, mappings=mappings)
         with source.open() as file:
-            _inspect(found, reader, answer, head, decompress(file, source=source.name, limits=limits))
+            _inspect(found, reader, answer, head, decompress(file, source=source.name))
     except DataError as error:
         found.status, found.problem, found.hint = "refused", error.message, error.hint or None
     except OSError as error:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
-from cybersec_mlops.ingestion.lines import BOM, MAX_LINE_BYTES, Lines
+from cybersec_mlops.ingestion.limits import current
+from cybersec_mlops.ingestion.lines import BOM, Lines
 from cybersec_mlops.ingestion.reader import Head
 from cybersec_mlops.ingestion.rejected import Rejected
 
@@ -66,29 +68,104 @@ def parse_objects(lines: Lines, schema: Mapping[str, pl.DataType]) -> pl.DataFra
     return frame
 
 
-def broken_lines(
-    lines: Lines, schema: Mapping[str, pl.DataType], parse: Callable[[Lines], pl.DataFrame] | None = None
-) -> list[int]:
-    """Return the lines that cannot be parsed, each by itself, in their order."""
-    broken: list[int] = []
-    waiting = [(0, lines.height)]
-    while waiting:
-        start, stop = waiting.pop()
-        if _is_readable(lines.part(start, stop), parse or (lambda some: parse_objects(some, schema))):
-            continue
-        if stop - start == 1:
-            broken.append(start)
-        else:
-            middle = (start + stop) // 2
-            waiting += [(start, middle), (middle, stop)]
-    return sorted(broken)
-
-
-def _is_readable(lines: Lines, parse: Callable[[Lines], pl.DataFrame]) -> bool:
+def is_readable(lines: Lines, parse: Callable[[Lines], pl.DataFrame]) -> bool:
+    """Say whether some lines can be parsed, each to one row."""
     try:
         return parse(lines).height == lines.height
     except PolarsError:
         return False
+
+
+_Fault = TypeVar("_Fault")
+
+
+def broken_lines(
+    lines: Lines, readable: Callable[[Lines], bool], fault_of: Callable[[bytes], _Fault | None]
+) -> dict[int, _Fault | None]:
+    """Return the lines that cannot be parsed, each judged by itself, in their order.
+
+    Parameters
+    ----------
+    lines : Lines
+        Any number.
+    readable : callable
+        Whether some lines can be parsed at once. It alone decides, but it is slow for one line at a time.
+    fault_of : callable
+        What is wrong with a line, where that is sure; None where only `readable` can tell.
+
+    Returns
+    -------
+    dict
+        The places of the lines that are broken, and what is wrong with them as far as it is known.
+    """
+    broken: dict[int, _Fault | None] = {}
+    waiting = [(0, lines.height)]
+    while waiting:
+        start, stop = waiting.pop()
+        if readable(lines.part(start, stop)):
+            continue
+        middle = (start + stop) // 2
+        if stop - start > _JUDGED_AT_ONCE:
+            waiting += [(start, middle), (middle, stop)]
+            continue
+        piece = lines.part(start, stop)
+        faults = [fault_of(piece.raw(index)) for index in range(piece.height)]
+        unsure = np.array([index for index, fault in enumerate(faults) if fault is None], dtype=np.int64)
+        broken.update((start + index, fault) for index, fault in enumerate(faults) if fault is not None)
+        broken.update((start + int(index), None) for index in _unreadable(piece, unsure, readable))
+    return dict(sorted(broken.items()))
+
+
+def _unreadable(lines: Lines, places: np.ndarray, readable: Callable[[Lines], bool]) -> Iterator[int]:
+    kept = np.zeros(lines.height, dtype=bool)
+    kept[places] = True
+    if not len(places) or readable(lines_where(lines, kept)):
+        return
+    if len(places) == 1:
+        yield from places
+        return
+    middle = len(places) // 2
+    for half in (places[:middle], places[middle:]):
+        yield from _unreadable(lines, half, readable)
+
+
+def json_fault(line: bytes) -> str | None:
+    r"""Say what is wrong with a line that the block parser surely refuses; None where nothing is, or it is not sure.
+
+    >>> json_fault(b'{"a" 1}'), json_fault(b'{"a": NaN}'), json_fault(b'{"a": 1}')
+    ("no sound JSON: expecting ':' delimiter at character 6", 'no sound JSON: a number that is NaN', None)
+    """
+    try:
+        _STRICT.decode(line.decode())
+    except RecursionError:
+        return None
+    except json.JSONDecodeError as error:
+        return f"no sound JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}"
+    except ValueError as error:
+        return f"no sound JSON: {error}"
+    return None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"a number that is {name}")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError("a number that is beyond what can be stored")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return int(text)
+
+
+_JUDGED_AT_ONCE: Final = 2_048
+_DIGITS: Final = 40
+"""Whole numbers up to 2 ** 128, which has 39, are read by Polars 2.1.0 where their column is not."""
+_STRICT: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
 
 
 def lines_where(lines: Lines, kept: np.ndarray) -> Lines:
@@ -115,7 +192,7 @@ def array_values(chunks: Iterable[bytes]) -> Iterator[Any]:
     [{'a': 1}, {'a': 2}]
     """
     decoder, text = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8-sig")("replace")
-    waiting, closed, ended = "", True, False
+    waiting, closed, ended, max_value = "", True, False, current().max_line_bytes
     source = iter(chunks)
     while not ended:
         chunk = next(source, b"")
@@ -133,7 +210,7 @@ def array_values(chunks: Iterable[bytes]) -> Iterator[Any]:
             except RecursionError as error:
                 raise ValueError("JSON that is nested too deeply") from error
             except ValueError:
-                if ended or len(waiting) - position > MAX_LINE_BYTES:
+                if ended or len(waiting) - position > max_value:
                     raise
                 break
             closed = False

@@ -14,10 +14,8 @@ from typing import BinaryIO, Final, Literal
 import numpy as np
 import polars as pl
 
+from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import Rejected
-
-MAX_LINE_BYTES: Final = 1 << 20
-"""A longer line is set aside: 1 MiB."""
 
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -124,13 +122,13 @@ def _positions(codes: np.ndarray, code: int) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
-def read_lines(
-    stream: BinaryIO, *, batch_bytes: int, max_line_bytes: int = MAX_LINE_BYTES, first: int = 1
-) -> Iterator[Lines]:
+def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1) -> Iterator[Lines]:
     """Cut a stream into runs of whole lines of about `batch_bytes`; a last line without newline is given one.
 
-    Of a line longer than `max_line_bytes` only that much and a little more is kept, so that `clean` can set it aside.
+    Of a line longer than `Limits.max_line_bytes` only that much and a little more is kept, so that `clean` can set it
+    aside.
     """
+    max_line_bytes = current().max_line_bytes
     rest = b""
     while chunk := stream.read(batch_bytes):
         cut = chunk.rfind(b"\n") + 1
@@ -151,7 +149,6 @@ def clean(
     skipped: dict[str, int],
     *,
     encoding: Encoding = "utf-8",
-    max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Lines:
     """Take away what no parser should meet; what goes is in `rejected` or counted in `skipped`.
 
@@ -165,7 +162,7 @@ def clean(
     if not lines.data.isascii():
         lines = _without_marks(lines)
     changes: dict[int, bytes | None] = {}
-    lengths = lines.lengths
+    lengths, max_line_bytes = lines.lengths, current().max_line_bytes
     for index in np.flatnonzero(lengths > max_line_bytes).tolist():
         changes[index] = None
         rejected.add(lines, index, "line_too_long", detail=f"more than {max_line_bytes} bytes")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Final
 
 import polars as pl
@@ -17,14 +18,23 @@ from cybersec_mlops.connections import CONNECTION_SCHEMA
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import mapped_values, parquet
 from cybersec_mlops.ingestion.delimited import Column, Layout, read_cells
-from cybersec_mlops.ingestion.json_lines import array_lines, broken_lines, is_array, objects_of, objects_only
+from cybersec_mlops.ingestion.json_lines import (
+    array_lines,
+    broken_lines,
+    is_array,
+    is_readable,
+    json_fault,
+    objects_of,
+    objects_only,
+)
+from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.lines import BOM, Lines, clean, read_lines
 from cybersec_mlops.ingestion.mapped_values import FLAG, LABEL, ORIGINAL
 from cybersec_mlops.ingestion.mapping import TS_END, LabelMapping, TableMapping
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, REJECTED_ROWS, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Located, Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, conform, screen
-from cybersec_mlops.ingestion.tables import MAX_COLUMNS, names_of
+from cybersec_mlops.ingestion.tables import names_of
 
 JSON_KEYS: Final = 1_000
 """Records at a file's beginning whose keys are looked at."""
@@ -273,9 +283,9 @@ def _records(lines: Lines, schema: dict[str, pl.String], rejected: Rejected) -> 
             return frame, lines
     except pl.exceptions.PolarsError:
         pass
-    broken = broken_lines(lines, {}, parse=parse)
-    for index in broken:
-        rejected.add(lines, index, "not_json", detail="a line that is no sound JSON object")
+    broken = broken_lines(lines, partial(is_readable, parse=parse), json_fault)
+    for index, fault in broken.items():
+        rejected.add(lines, index, "not_json", detail=fault or "no sound JSON: nested too deeply")
     lines = lines.edit(dict.fromkeys(broken))
     return (parse(lines) if lines.height else pl.DataFrame(schema=schema)), lines
 
@@ -319,10 +329,10 @@ def columns_of(head: Head, mapping: TableMapping | None = None) -> Columns | Non
         names: dict[str, None] = {}
         for _, record in zip(range(JSON_KEYS), objects_of(head), strict=False):
             names.update(dict.fromkeys(record))
-        return Columns("json", tuple(names)[:MAX_COLUMNS], {}) if names else None
+        return Columns("json", tuple(names)[: current().max_columns], {}) if names else None
     first = head.data.removeprefix(BOM).lstrip(b"\r\n").partition(b"\n")[0]
     separator = mapping.separator if mapping else separator_of(first)
-    if first.count(separator.encode()) >= MAX_COLUMNS or b"\0" in first:
+    if first.count(separator.encode()) >= current().max_columns or b"\0" in first:
         return None
     names_there = tuple(names_of(first, separator))
     if mapping is not None and not mapping.header:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"PAR1"
 BATCH_ROWS: Final = 65_536
-MAX_COLUMNS: Final = 2_000
 MAX_FOOTER_BYTES: Final = 16 << 20
 TAIL_BYTES: Final = MAX_FOOTER_BYTES + 8
 """How much of a file's end is looked at to recognise it."""
@@ -79,8 +79,8 @@ def read_footer(tail: bytes) -> Footer:
         # The footer alone is a sound file of its own for a reader that is asked for nothing else.
         metadata = pq.read_metadata(pyarrow_buffer(MAGIC + tail[-(length + 8) :]))
         count = metadata.num_columns
-        if count > MAX_COLUMNS:
-            raise DataError(f"a Parquet file of {count:,} columns, at most {MAX_COLUMNS:,} are read", hint=_FEWER)
+        if count > (most := current().max_columns):
+            raise DataError(f"a Parquet file of {count:,} columns, at most {most:,} are read", hint=_FEWER)
         schema = metadata.schema.to_arrow_schema()
     except _arrow_errors() as error:
         raise _damaged(error) from error

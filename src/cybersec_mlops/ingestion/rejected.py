@@ -9,11 +9,16 @@ import polars as pl
 from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
 from cybersec_mlops.ingestion.reader import REJECTED_ROWS
 
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
+_DIRECTION: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""What turns the direction of text or ends a line; `presentation` and the alerts leave out the same."""
+_CONTROL: Final = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9},
+    **{code: f"\\u{code:04x}" for code in _DIRECTION},
+}
 
 
 def printable(text: str, limit: int = REJECTED_TEXT_LIMIT) -> str:
-    r"""Return the beginning of a hostile text with its control characters written out, except tabs.
+    r"""Return the beginning of a hostile text with its control and direction characters written out, except tabs.
 
     >>> printable("a\x1b[31m\tb", limit=8)
     'a\\x1b[31'

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import parquet
+from cybersec_mlops.ingestion.compression import MAGIC_BYTES, NONE, compression_of
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.mapped import columns_of
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Reader, Recognition, Refusal
@@ -33,6 +34,10 @@ _BINARY: Final = (
     (b"\x7fELF", "a program"),
     (b"%PDF", "a PDF document"),
     (b"SQLite format 3", "an SQLite database"),
+    (b"PK\x05\x06", "a zip archive without files"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\xff\xfe\x00\x00", "text in UTF-32"),
     (b"\xff\xfe", "text in UTF-16"),
     (b"\xfe\xff", "text in UTF-16"),
 )
@@ -40,7 +45,15 @@ _HINTS: Final = {
     "a packet capture (pcap)": "run Zeek over it (zeek -r FILE) and give the conn.log",
     "a packet capture (pcapng)": "run Zeek over it (zeek -r FILE) and give the conn.log",
     "text in UTF-16": "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE",
+    "text in UTF-32": "convert it to UTF-8: iconv -f UTF-32 -t UTF-8 FILE",
+    "a tar archive": "unpack it and give the folder: tar xf FILE",
+    "a zip archive without files": "give a file with connections",
+    "a 7-Zip archive": "unpack it and give the folder: 7z x FILE",
+    "a RAR archive": "unpack it and give the folder: unrar x FILE",
 }
+
+_NESTED: Final = " inside another compression"
+_NESTED_HINT: Final = "decompress it once by hand: only the outermost is looked into"
 
 
 def read_head(stream: BinaryIO) -> Head:
@@ -95,7 +108,7 @@ def recognise(
         return refusals[0]
     looks = describe(head)
     wanted = f"the format {format}" if format else "a known format"
-    hint = _HINTS.get(looks, f"supported are: {SUPPORTED}")
+    hint = _NESTED_HINT if looks.endswith(_NESTED) else _HINTS.get(looks, f"supported are: {SUPPORTED}")
     if "table of" in looks or "with the keys" in looks:
         hint = f"`cybersec-mlops inspect FILE` drafts a mapping for a table of your own; {hint}"
     return Refusal(f"is not of {wanted}: it looks like {looks}", hint=hint, line=None, passable=True)
@@ -119,6 +132,10 @@ def describe(head: Head) -> str:
             return name
     if parquet.is_parquet(head.data):
         return _parquet(head)
+    if head.data[257:262] == b"ustar":
+        return "a tar archive"
+    if (kind := compression_of(head.data[:MAGIC_BYTES])) != NONE:
+        return f"{kind}{_NESTED}"
     if b"\0" in head.data[:4096]:
         return _netflow(head.data) or "binary data"
     text = head.data.removeprefix(BOM).lstrip()

@@ -6,15 +6,18 @@ caller is told. Names are hostile: they are cleaned for display. Links that leav
 
 from __future__ import annotations
 
+import errno
 import glob
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -93,6 +96,15 @@ def expand(source: str) -> Expansion:
     )
 
 
+def _check_number(files: int, place: object) -> None:
+    if files > (most := current().max_files):
+        raise DataError(
+            f"more than {most:,} files",
+            source=printable(str(place), _NAME_LIMIT),
+            hint="name fewer at once, or set max_files in [limits]",
+        )
+
+
 def _required(found: Expansion, source: str, problem: str) -> Expansion:
     if found.sources or found.skipped:
         return found
@@ -104,9 +116,27 @@ def _file(path: Path, *, explicit: bool) -> Source:
     try:
         if not path.is_file():
             raise DataError("is not a regular file", source=name, hint="write it to a file first: it is read twice")
-        return Source(name, path.stat().st_size, explicit, lambda: path.open("rb"), os.path.realpath(path))
+        return Source(name, path.stat().st_size, explicit, lambda: _opened(path), os.path.realpath(path))
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", source=name) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a regular file; a pipe or device that took its place since is refused and never waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no longer a regular file")
+    return io.BufferedReader(_Regular(descriptor), 1 << 17)
+
+
+class _Regular(io.FileIO):
+    """A file whose bytes are there; those of /proc/kmsg and the like are waited for, which nobody does here."""
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        if (count := super().readinto(buffer)) is None:
+            raise OSError(errno.EAGAIN, "has nothing to read at the moment")
+        return count
 
 
 def _walk(root: Path) -> Expansion:
@@ -123,6 +153,7 @@ def _walk(root: Path) -> Expansion:
                 skipped.append(Skipped(_shown(Path(folder) / name), "a symbolic link to a folder"))
         for name in sorted(files):
             _sort_out(Path(folder) / name, root, sources, skipped)
+        _check_number(len(sources) + len(skipped), root)
     return Expansion(tuple(sorted(sources, key=lambda source: source.name)), tuple(skipped))
 
 
@@ -138,6 +169,7 @@ def _matches(pattern: str) -> Expansion:
                 skipped += below.skipped
         else:
             _sort_out(path, fixed, sources, skipped)
+        _check_number(len(sources) + len(skipped), pattern)
     return Expansion(tuple(sources), tuple(skipped))
 
 
@@ -188,7 +220,11 @@ def expand_store(store: ObjectStore, key: str) -> Expansion:
     """
     if key and not key.endswith("/") and (size := store.size(key)) is not None:
         return Expansion((_object(store, key, size, explicit=True),))
-    found = [_object(store, name, size, explicit=False) for name, size in store.list(key) if size or name[-1] != "/"]
+    found = list[Source]()
+    for name, size in store.list(key):
+        if size or name[-1] != "/":
+            found.append(_object(store, name, size, explicit=False))
+            _check_number(len(found), f"{store.url}/{key}")
     return _required(Expansion(tuple(found)), f"{store.url}/{key}", "there is no object under this prefix")
 
 

@@ -19,6 +19,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, Final
 
@@ -39,6 +40,8 @@ from cybersec_mlops.ingestion.json_lines import (
     array_lines,
     broken_lines,
     is_array,
+    is_readable,
+    json_fault,
     lines_where,
     objects_of,
     objects_only,
@@ -204,24 +207,40 @@ def _blocks(stream: BinaryIO, batch_bytes: int) -> Iterator[Lines]:
 
 def _set_broken_aside(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:
     """Take away what cannot be parsed: rejected with the reason, or counted where it is no flow record."""
-    changes: dict[int, bytes | None] = {}
-    for index in broken_lines(lines, _SCHEMA):
-        changes[index] = None
-        try:
-            record = json.loads(lines.raw(index))
-            kind = record.get("event_type")
-        except (ValueError, RecursionError):
-            rejected.add(lines, index, "not_json", detail="a line that is no sound JSON object")
-            continue
-        if isinstance(kind, str) and kind != _FLOW:
-            _skip(skipped, kind, 1)
+    broken = broken_lines(lines, partial(is_readable, parse=partial(parse_objects, schema=_SCHEMA)), _fault_of)
+    for index, fault in broken.items():
+        if fault is not None and fault.other_event:
+            _skip(skipped, fault.other_event, 1)
         else:
-            reason, field, detail = _fault(record)
+            reason, field, detail = fault.told if fault else ("not_json", None, "no sound JSON: nested too deeply")
             rejected.add(lines, index, reason, field=field, detail=detail)
-    return lines.edit(changes)
+    return lines.edit(dict.fromkeys(broken))
 
 
-def _fault(record: dict[str, Any]) -> tuple[str, str | None, str]:
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a line cannot be parsed."""
+
+    told: tuple[str, str | None, str]
+    """Reason, field, detail."""
+    other_event: str = ""
+    """Its type where it is a record of another type, which is passed over."""
+
+
+def _fault_of(line: bytes) -> _Fault | None:
+    if (detail := json_fault(line)) is not None:
+        return _Fault(("not_json", None, detail))
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        return None
+    if (told := _wrong_value(record)) is None:
+        return None
+    kind = record.get("event_type")
+    return _Fault(told, kind if isinstance(kind, str) and kind != _FLOW else "")
+
+
+def _wrong_value(record: dict[str, Any]) -> tuple[str, str | None, str] | None:
     """Say which value of a record has another type than the format's."""
     for key, inner in _NESTED.items():
         if record.get(key) is not None and not isinstance(record[key], dict):
@@ -230,9 +249,9 @@ def _fault(record: dict[str, Any]) -> tuple[str, str | None, str]:
         if dtype not in _EXPECTED or value is None:
             continue
         reason, expected, kind = _EXPECTED[dtype]
-        if type(value) is not kind or (isinstance(value, int) and abs(value) >= 1 << 63):
+        if type(value) is not kind or (isinstance(value, int) and not -(1 << 63) <= value < 1 << 63):
             return reason, column, f'is "{printable(json.dumps(value), VALUE_LIMIT)}", expected {expected}'
-    return "not_json", None, "a line that is no sound JSON object"
+    return None
 
 
 def _values(record: dict[str, Any]) -> Iterator[tuple[str, pl.DataType, Any]]:

@@ -16,12 +16,12 @@ import polars as pl
 
 from cybersec_mlops.ingestion.delimited import Layout, read_cells, split_quoted
 from cybersec_mlops.ingestion.in_order import in_order
+from cybersec_mlops.ingestion.json_lines import lines_where
+from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
 from cybersec_mlops.ingestion.reader import Batch, Reader, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected
 from cybersec_mlops.ingestion.screening import Rule, conform, screen
-
-MAX_COLUMNS: Final = 2_000
 
 
 def unchanged(frame: pl.DataFrame) -> pl.DataFrame:
@@ -77,55 +77,98 @@ def read_table(reader: Reader, table: Table, stream: BinaryIO, *, batch_bytes: i
 class _Block:
     """Rows with the form that holds for them."""
 
-    runs: list[tuple[Form | None, Lines]]
+    rows: list[tuple[Form, Lines]]
     rejected: Rejected
     skipped: dict[str, int]
 
 
 def _blocks(table: Table, stream: BinaryIO, batch_bytes: int) -> Iterator[_Block]:
     form: Form | None = None
-    for lines in read_lines(stream, batch_bytes=batch_bytes):
+    known: dict[bytes, Form] = {}
+    for block in read_lines(stream, batch_bytes=batch_bytes):
         rejected, skipped = Rejected(), dict[str, int]()
-        rows = clean(lines, rejected, skipped, encoding=table.encoding)
-        runs = list(_split_headers(rows, form, table, rejected, skipped))
-        form = runs[-1][0]
-        yield _Block(runs, rejected, skipped)
+        lines = clean(block, rejected, skipped, encoding=table.encoding)
+        runs = list(_runs(lines, form, table, known, rejected, skipped))
+        form = runs[-1].form
+        yield _Block(list(_by_form(lines, runs, table, rejected)), rejected, skipped)
 
 
 def _read_block(block: _Block, schema: Mapping[str, pl.DataType]) -> Batch:
     rejected, skipped, nulled = block.rejected, block.skipped, dict[str, int]()
-    frames = [
-        conform(_read_rows(rows, form, rejected, skipped, nulled), schema)
-        for form, rows in block.runs
-        if rows.height and form is not None
-    ]
+    frames = [conform(_read_rows(rows, form, rejected, skipped, nulled), schema) for form, rows in block.rows]
     kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
-    return Batch(kept, rejected.frame(), skipped, nulled)
+    return Batch(kept if len(frames) < 2 else kept.sort("raw_line"), rejected.frame(), skipped, nulled)
 
 
-def _split_headers(
-    lines: Lines, form: Form | None, table: Table, rejected: Rejected, skipped: dict[str, int]
-) -> Iterator[tuple[Form | None, Lines]]:
-    """Give the runs of rows between the header lines, each with its form; the last may have no rows."""
-    headers: dict[int, Form] = {}
-    for index in _candidates(lines):
-        line = lines.raw(index)
-        names = names_of(line) if line.count(b",") < MAX_COLUMNS else []
-        if (found := table.form_of_header(names)) is not None:
-            headers[index] = found
-            if form is not None or len(headers) > 1:
-                skipped["repeated_header"] = skipped.get("repeated_header", 0) + 1
-    done = 0
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Lines between two headers."""
+
+    form: Form | None
+    start: int
+    stop: int
+
+
+def _runs(
+    lines: Lines,
+    form: Form | None,
+    table: Table,
+    known: dict[bytes, Form],
+    rejected: Rejected,
+    skipped: dict[str, int],
+) -> Iterator[_Run]:
+    """Give the runs of rows, each with the form that holds for it; the last carries its form to the next block."""
+    done, headers = 0, _headers(lines, table, known, rejected)
+    repeated = sum(found is not None for found in headers.values()) - (form is None)
+    if repeated > 0:
+        skipped["repeated_header"] = skipped.get("repeated_header", 0) + repeated
     while form is None and done < lines.height and done not in headers:
         form = table.form_of_row(names_of(lines.raw(done))) if table.form_of_row else None
         if form is None:
             rejected.add(lines, done, "no_header", detail=f"a row before {table.expected}")
             done += 1
     for index, found in headers.items():
-        if index > done:
-            yield form, lines.part(done, index)
+        yield _Run(form, done, index)
         form, done = found, index + 1
-    yield form, lines.part(done, lines.height)
+    yield _Run(form, done, lines.height)
+
+
+def _headers(lines: Lines, table: Table, known: dict[bytes, Form], rejected: Rejected) -> dict[int, Form | None]:
+    """Return the header lines with their forms; None for one too many, whose rows cannot be read."""
+    headers: dict[int, Form | None] = {}
+    limits = current()
+    for index in _candidates(lines):
+        line = lines.raw(index)
+        if (found := known.get(line)) is None:
+            names = names_of(line) if line.count(b",") < limits.max_columns else []
+            found = table.form_of_header(names)
+            if found is not None and len(known) >= limits.max_headers:
+                detail = f"more than {limits.max_headers} different headers in one file"
+                rejected.add(lines, index, "too_many_headers", detail=detail)
+                headers[index] = None
+                continue
+        if found is not None:
+            headers[index] = known[line] = found
+    return headers
+
+
+def _by_form(lines: Lines, runs: list[_Run], table: Table, rejected: Rejected) -> Iterator[tuple[Form, Lines]]:
+    """Give the rows of each form at once, however often the headers alternate."""
+    groups: dict[int, list[_Run]] = {}
+    for run in runs:
+        if run.stop > run.start:
+            groups.setdefault(id(run.form), []).append(run)
+    for own in groups.values():
+        if (form := own[0].form) is None:
+            for index in (index for run in own for index in range(run.start, run.stop)):
+                rejected.add(lines, index, "no_header", detail=f"a row before {table.expected}")
+        elif len(own) == 1:
+            yield form, lines.part(own[0].start, own[0].stop)
+        else:
+            kept = np.zeros(lines.height, dtype=bool)
+            for run in own:
+                kept[run.start : run.stop] = True
+            yield form, lines_where(lines, kept)
 
 
 def _candidates(lines: Lines) -> list[int]:

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion import zeek_columns
+from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, objects_only
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
@@ -76,7 +76,7 @@ def style_of(line: bytes) -> Style:
 
 def read_rows(lines: Lines, style: Style, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
     """Read the connections among some lines; lines of other logs are counted in `skipped`."""
-    lines = _objects_only(lines, rejected, skipped)
+    lines = objects_only(lines, rejected, skipped)
     keys = style.keys()
     try:
         lines, frame = _connections_only(lines, _parse(lines, style.types(keys)), skipped)
@@ -117,21 +117,6 @@ def value_of(line: bytes, field: str) -> str | None:
     return None
 
 
-def _objects_only(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:
-    changes: dict[int, bytes | None] = {}
-    first, last = lines.codes[lines.starts], lines.codes[lines.ends - 1]
-    for index in np.flatnonzero((first != ord("{")) | (last != ord("}"))).tolist():
-        line = lines.raw(index).strip(b" \t\r")
-        if line.startswith(b"{") and line.endswith(b"}"):
-            continue
-        changes[index] = None
-        if line:
-            rejected.add(lines, index, "not_json", detail="a line that is no JSON object")
-        else:
-            skipped["blank_line"] = skipped.get("blank_line", 0) + 1
-    return lines.edit(changes)
-
-
 def _parse(lines: Lines, schema: Mapping[str, pl.DataType], *, ignore_errors: bool = False) -> pl.DataFrame:
     frame = pl.read_ndjson(lines.data, schema=schema, ignore_errors=ignore_errors)
     if frame.height != lines.height:
@@ -160,22 +145,10 @@ def _needs_every_key(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> bool
 
 
 def _drop_broken(lines: Lines, rejected: Rejected) -> Lines:
-    """Set the lines aside that the parser cannot read: halve the block until they stand alone."""
-    broken: list[int] = []
-    waiting = [(0, lines.height)]
-    while waiting:
-        start, stop = waiting.pop()
-        if _is_readable(lines.part(start, stop)):
-            continue
-        if stop - start == 1:
-            broken.append(start)
-        elif stop - start <= 8:
-            waiting += [(index, index + 1) for index in range(start, stop)]
-        else:
-            middle = (start + stop) // 2
-            waiting += [(start, middle), (middle, stop)]
-    for index in broken:
-        rejected.add(lines, index, "not_json", detail="a line that is no sound JSON object")
+    """Set the lines aside that the parser cannot read."""
+    broken = broken_lines(lines, _is_readable, json_fault)
+    for index, fault in broken.items():
+        rejected.add(lines, index, "not_json", detail=fault or "no sound JSON: nested too deeply")
     return lines.edit(dict.fromkeys(broken))
 
 

@@ -17,11 +17,11 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import zeek_columns
 from cybersec_mlops.ingestion.delimited import Cells, Column, Layout, read_cells
+from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.lines import BOM, Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import screen
 
-MAX_COLUMNS: Final = 2_000
 TAIL: Final = "tail"
 _GAP: Final = "   "
 
@@ -86,8 +86,11 @@ def read_comment(line: bytes, header: Header) -> Header:
         return _changed(header, separator=_separator(text.removeprefix("#separator").strip(" ")))
     word, *values = text.split(header.separator)
     if word == "#fields":
-        if len(values) > MAX_COLUMNS:
-            raise DataError(f"a Zeek header with {len(values)} columns, at most {MAX_COLUMNS} are read")
+        if len(values) > (most := current().max_columns):
+            raise DataError(
+                f"a Zeek header with {len(values):,} columns, expected at most {most:,}",
+                hint="set max_columns in [limits] if the log is sound",
+            )
         return _changed(header, fields=tuple(values))
     key = {"#path": "path", "#unset_field": "unset", "#empty_field": "empty"}.get(word)
     return _changed(header, **{key: values[0]}) if key and values else header

@@ -106,7 +106,7 @@ def batch_scoring_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, An
         run_id=run_id,
         dataset=model.dataset,
         inputs=job.inputs,
-        parameters=job.parameters,
+        parameters={**job.parameters, "limits": spec.limits.model_dump(mode="json")},
         flow_run_id=flow_run_id(),
     )
     outputs = run_phase(platform, phase, lambda: _score(job, spec)).outputs
@@ -140,7 +140,8 @@ def _score(job: ScoringJob, spec: RunSpec) -> Outcome:
     with open_platform().scratch() as scratch:
         originals = configured(list_originals_task, spec.tasks)(job.raw.to_dict())
         parse = configured(parse_original_task, spec.tasks)
-        futures = [parse.submit(one, str(scratch / one["sha256"]), job.transformation.timezone) for one in originals]
+        given = (job.transformation.timezone, spec.limits)
+        futures = [parse.submit(one, str(scratch / one["sha256"]), *given) for one in originals]
         staged = [future.result() for future in futures]
         planned = configured(plan_scoring_task, spec.tasks)(staged, job, str(scratch))
         score = configured(score_slice_task, spec.tasks)

@@ -8,6 +8,7 @@ from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.ingestion.ingest import Found, find_sources, store_original, write_manifest
+from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.mappings import NamedMapping, load_mappings, store_mapping, stored_mapping
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.ingestion.sources import Source
@@ -31,10 +32,14 @@ def store_mappings_task(names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 @phase_task("find-sources")
 def find_sources_task(
-    sources: tuple[str, ...], log_format: str | None, mappings: dict[str, dict[str, Any]] | None = None
+    sources: tuple[str, ...],
+    log_format: str | None,
+    limits: Limits,
+    mappings: dict[str, dict[str, Any]] | None = None,
 ) -> Found:
     """Resolve what the user named to files and objects; pass over what is of another type, with the reason."""
-    found = find_sources(sources, format=log_format, mappings=_stored(mappings))
+    with applied(limits):
+        found = find_sources(sources, format=log_format, mappings=_stored(mappings))
     for one in found.skipped:
         get_run_logger().warning("%s: skipped: %s", one.name, one.reason)
     get_run_logger().info("%d to ingest, %d skipped", len(found.sources), len(found.skipped))
@@ -43,11 +48,12 @@ def find_sources_task(
 
 @phase_task("store-original", "store {source.name}")
 def store_original_task(
-    source: Source, log_format: str | None, mappings: dict[str, dict[str, Any]] | None = None
+    source: Source, log_format: str | None, limits: Limits, mappings: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Store one original in RAW under its SHA-256, with a receipt."""
     raw = open_platform().layers.raw
-    original = store_original(source, raw, format=log_format, mappings=_stored(mappings))
+    with applied(limits):
+        original = store_original(source, raw, format=log_format, mappings=_stored(mappings))
     state = "stored" if original.stored else "was there already"
     get_run_logger().info("%s: %s, %d bytes, %s", source.name, original.format, original.bytes, state)
     return original.to_dict()
@@ -112,9 +118,9 @@ def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) 
 
 def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
     mappings = configured(store_mappings_task, spec.tasks)(spec.mapping) if spec.mapping else {}
-    found = configured(find_sources_task, spec.tasks)(sources, spec.format, mappings)
+    found = configured(find_sources_task, spec.tasks)(sources, spec.format, spec.limits, mappings)
     store = configured(store_original_task, spec.tasks)
-    futures = [store.submit(source, spec.format, mappings) for source in found.sources]
+    futures = [store.submit(source, spec.format, spec.limits, mappings) for source in found.sources]
     originals = [future.result() for future in futures]
     manifest = configured(write_manifest_task, spec.tasks)(originals)
     return Outcome(

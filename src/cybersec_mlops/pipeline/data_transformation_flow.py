@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
+from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.originals import Original, read_manifest
 from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
@@ -41,9 +42,11 @@ def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @phase_task("parse-original", "parse {original[sha256]}")
-def parse_original_task(original: dict[str, Any], folder: str, timezone: str) -> dict[str, Any]:
+def parse_original_task(original: dict[str, Any], folder: str, timezone: str, limits: Limits) -> dict[str, Any]:
     """Parse one original into typed parts on scratch; count what is kept, refused and skipped."""
-    staged = stage_original(Original.from_dict(original), open_platform().layers.raw, Path(folder), timezone=timezone)
+    raw = open_platform().layers.raw
+    with applied(limits):
+        staged = stage_original(Original.from_dict(original), raw, Path(folder), timezone=timezone)
     get_run_logger().info(
         "%s: %d kept, %d quarantined %s, skipped %s",
         original["source_name"],
@@ -145,7 +148,11 @@ def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_i
         run_id=run_id,
         dataset=spec.dataset_name if role == "train" else f"{spec.dataset_name}-test",
         inputs=(Reference.from_dict(raw_manifest),),
-        parameters={"role": role, "transformation": spec.transformation.model_dump(mode="json")},
+        parameters={
+            "role": role,
+            "transformation": spec.transformation.model_dump(mode="json"),
+            "limits": spec.limits.model_dump(mode="json"),
+        },
         flow_run_id=flow_run_id(),
     )
     outcome = run_phase(platform, phase, lambda: _transform(phase, raw_manifest, spec))
@@ -159,7 +166,8 @@ def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Out
     with open_platform().scratch() as scratch:
         originals = configured(list_originals_task, spec.tasks)(raw_manifest)
         parse = configured(parse_original_task, spec.tasks)
-        futures = [parse.submit(one, str(scratch / one["sha256"]), spec.transformation.timezone) for one in originals]
+        given = (spec.transformation.timezone, spec.limits)
+        futures = [parse.submit(one, str(scratch / one["sha256"]), *given) for one in originals]
         staged = [future.result() for future in futures]
         job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, str(scratch))
         build = configured(build_part_task, spec.tasks)
