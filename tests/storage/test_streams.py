@@ -12,7 +12,7 @@ from tests.services import S3
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.storage.objects import ObjectStore
-from cybersec_mlops.storage.streams import CheckedStream, file_chunks, read_ahead, sha256_of
+from cybersec_mlops.storage.streams import CheckedStream, HashedReader, file_chunks, read_ahead, sha256_of
 
 
 @settings(max_examples=30)
@@ -80,3 +80,28 @@ def test_a_store_can_be_written_from_a_store(s3: S3) -> None:
     made = source.put_bytes("a", b"x" * 20_000_000)
     copied = target.put_chunks("b", source.chunks("a"), sha256=made.sha256)
     assert target.holds(copied)
+
+
+def test_a_file_of_a_stream_reads_and_hashes_all_of_it() -> None:
+    with HashedReader([b"ab", b"", b"cde"]) as file:
+        assert (file.read(1), file.read()) == (b"a", b"bcde")
+        assert file.sha256() == sha256_of([b"abcde"])
+        assert file.is_whole
+
+
+def test_the_hash_covers_what_was_not_read() -> None:
+    with HashedReader(bytes([number]) * 9 for number in range(50)) as file:
+        assert file.read(3) == b"\0\0\0"
+        assert file.sha256() == sha256_of(bytes([number]) * 9 for number in range(50))
+
+
+def test_a_stream_that_fails_is_not_whole() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"ab"
+        raise OSError("gone")
+
+    with HashedReader(chunks()) as file:
+        with pytest.raises(OSError, match="gone"):
+            file.read()
+        file.sha256()
+        assert not file.is_whole

@@ -24,19 +24,22 @@ COLUMNS: dict[str, pl.DataType] = {
 
 def stage(folder: Path, parts: list[list[int | None]]) -> Staged:
     """Write parts that hold connections at these seconds."""
-    made, number = [], 0
+    made, number, counts = [], 0, list[pl.DataFrame]()
     for position, seconds in enumerate(parts):
         times = [None if second is None else START + timedelta(seconds=second) for second in seconds]
         rows = pl.DataFrame(
             {"ts": times, "n": list(range(number, number + len(times)))}, schema={"ts": COLUMNS["ts"], "n": pl.Int64}
         )
         number += len(times)
-        path = folder / f"{position}.parquet"
-        rows.write_parquet(path)
+        path = folder / f"{position}.arrow"
+        rows.write_ipc(path)
         known = rows["ts"].dt.epoch("us").drop_nulls()
+        counts.append((known // 1_000_000).rename("second").value_counts(name="len"))
         first, last = (int(known.min()), int(known.max())) if len(known) else (None, None)  # type: ignore[arg-type]
         made.append(StagedPart(str(path), len(times), len(known), first, last))
-    return Staged("ab", "zeek_conn", False, tuple(made), ())
+    table = folder / "seconds.arrow"
+    pl.concat(counts).write_ipc(table)
+    return Staged("ab", "zeek_conn", False, tuple(made), (), seconds=str(table))
 
 
 @settings(max_examples=25, deadline=None)

@@ -48,7 +48,7 @@ def test_a_zone_moves_times_that_do_not_say_theirs(stores: Stores, tmp_path: Pat
     _, originals, _ = ingest([str(sample)], stores[0])
     times = [
         pl.concat(
-            pl.read_parquet(part.path)["ts"]
+            pl.read_ipc(part.path)["ts"]
             for part in stage_original(originals[0], stores[0], tmp_path / zone[:3], timezone=zone).parts
         )
         for zone in ("UTC", "Asia/Tokyo")

@@ -124,7 +124,7 @@ def score_test(job: EvaluationJob, layers: Layers, folder: Path) -> Reference:
     champion = None if job.champion is None else _champion_scores(job.champion, sets.test, layers)
     if champion is not None:
         scored = scored.with_columns(champion.alias(CHAMPION_SCORE))
-    return store_parquet(scored, "predictions", layers.eval, folder)
+    return store_parquet(scored, "predictions", layers.eval)
 
 
 def _champion_scores(champion: Reference, test: pl.DataFrame, layers: Layers) -> pl.Series | None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Final
-from uuid import uuid4
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import Decompressed, decompress
@@ -216,23 +215,22 @@ def ingest(
     return write_manifest(originals, raw), originals, found
 
 
-def open_original(original: Original, raw: ObjectStore, scratch: Path) -> BinaryIO:
-    """Return the decompressed content of an original, from a verified copy in the scratch folder.
+@contextmanager
+def open_original(original: Original, raw: ObjectStore) -> Iterator[BinaryIO]:
+    """Give the decompressed content of an original, straight from the store; no copy is made.
 
-    The copy is removed from the folder at once where the system allows it, and lives until the stream is closed.
+    What was read is known to be what the hash names when the context is left without an error, not before.
 
     Raises
     ------
     DataError
-        It is not in RAW.
+        It is not in RAW, or cannot be decompressed.
     PlatformError
-        The store or the scratch folder failed, or the bytes do not match the hash.
+        The store failed, or the bytes do not match the hash.
     """
-    copy = scratch / f"{original.sha256}-{uuid4().hex}"
-    raw.fetch(object_key(original.sha256), copy, sha256=original.sha256)
-    file = copy.open("rb")
-    copy.unlink()
-    return decompress(file, source=original.source_name)
+    with raw.reading(object_key(original.sha256), sha256=original.sha256) as file:
+        stream = decompress(file, source=original.source_name)  # closing it would close the file
+        yield stream
 
 
 __all__ = [

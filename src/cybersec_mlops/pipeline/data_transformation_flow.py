@@ -75,9 +75,9 @@ def build_part_task(piece: dict[str, Any], job: SliceJob) -> dict[str, Any]:
 
 
 @phase_task("store-quarantine")
-def store_quarantine_task(staged: dict[str, Any], folder: str) -> list[dict[str, Any]]:
+def store_quarantine_task(staged: dict[str, Any]) -> list[dict[str, Any]]:
     """Store the refused rows of one original, each with its reason and line."""
-    stored = store_quarantine(Staged.from_dict(staged), open_platform().layers.silver, Path(folder))
+    stored = store_quarantine(Staged.from_dict(staged), open_platform().layers.silver)
     return [reference.to_dict() for reference in stored]
 
 
@@ -174,9 +174,7 @@ def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Out
         parts = [
             build.submit(piece, job) for piece in configured(plan_slices_task, spec.tasks)(staged, spec.transformation)
         ]
-        refused = [
-            configured(store_quarantine_task, spec.tasks).submit(one, str(scratch)) for one in staged if one["rejected"]
-        ]
+        refused = [configured(store_quarantine_task, spec.tasks).submit(one) for one in staged if one["rejected"]]
         quarantine = [reference for future in refused for reference in future.result()]
         made = [future.result() for future in parts]
         outputs = configured(publish_task, spec.tasks)(staged, made, quarantine, job, raw_manifest)

@@ -138,7 +138,7 @@ def conclude(
     stored = store_alerts([one.run for one in scored], model.detector, source, job.scoring, layers.eval, folder, facts)
     facts["alerts"] = stored.counts.total()
     facts["days"] = {day: [*tally.days[day], stored.counts[day]] for day in sorted(tally.days)}
-    quarantine = [reference for one in staged for reference in store_quarantine(one, layers.eval, folder)]
+    quarantine = [reference for one in staged for reference in store_quarantine(one, layers.eval)]
     summary = _store_json({**facts, "raw": _content(job.raw), "bundle": _content(job.bundle)}, layers.eval)
     return {
         "uri": stored.ndjson.uri,

@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 from urllib.parse import quote, unquote
 
 from obstore.exceptions import AlreadyExistsError
@@ -24,7 +24,7 @@ from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, Pl
 from cybersec_mlops.storage import failures
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
-from cybersec_mlops.storage.streams import CheckedStream, file_chunks, read_ahead, sha256_of
+from cybersec_mlops.storage.streams import CheckedStream, HashedReader, file_chunks, read_ahead, sha256_of
 from cybersec_mlops.waiting import waiting_for
 
 CHUNK_BYTES: Final = 8 << 20
@@ -377,6 +377,31 @@ class ObjectStore:
             raise PlatformError(f"cannot write {path}: {error.strerror}", hint="check the scratch folder") from error
         finally:
             Path(part).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def reading(self, key: str, *, sha256: str) -> Iterator[BinaryIO]:
+        """Give an object as a file that is read ahead; whoever is through with it has read what the hash names.
+
+        Damaged bytes are told after they were read, at the end: what was made of them must be thrown away. Whatever
+        else failed because of them is told as what it is.
+
+        Raises
+        ------
+        DataError
+            There is no such object.
+        PlatformError
+            The store failed, or the bytes do not match the hash.
+        """
+        uri = self.uri(key)
+        with HashedReader(self.chunks(key)) as file:
+            try:
+                yield cast("BinaryIO", file)
+            except DataError:
+                found = file.sha256()
+                if file.is_whole:
+                    self._verify(uri, sha256, found)
+                raise
+            self._verify(uri, sha256, file.sha256())
 
     def holds(self, reference: Reference) -> bool:
         """Say whether the referenced object is here, with its size and its hash; the bytes are read."""

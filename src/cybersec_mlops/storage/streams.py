@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import queue
 import threading
 from collections.abc import Iterable, Iterator
@@ -78,6 +79,68 @@ class CheckedStream:
                 source=self._source,
                 hint="it changed while it was read; run it again when nothing writes to it",
             )
+
+
+class HashedReader(io.RawIOBase):
+    """A file made of a stream that is read a little ahead and hashed, both in a thread of its own.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes
+        The stream.
+
+    Examples
+    --------
+    >>> with HashedReader([b"hel", b"lo"]) as file:
+    ...     file.read(3), file.sha256() == sha256_of([b"hello"])
+    (b'hel', True)
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        super().__init__()
+        self.is_whole = False
+        """Whether the stream came to its end."""
+        self._digest = hashlib.sha256()
+        self._open = contextlib.ExitStack()
+        self._pieces = self._open.enter_context(read_ahead(self._hashed(chunks)))
+        self._rest = memoryview(b"")
+
+    def _hashed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._digest.update(chunk)
+            yield chunk
+        self.is_whole = True
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill a buffer with what comes next."""
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def sha256(self) -> str:
+        """Read what is left and return the hash of everything, in lower-case hexadecimal.
+
+        What the stream raises is raised.
+        """
+        self._rest = memoryview(b"")
+        for _ in self._pieces:
+            pass
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._open.close()
+        super().close()
 
 
 _READ_AHEAD = 2

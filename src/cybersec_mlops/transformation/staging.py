@@ -1,6 +1,7 @@
-"""Originals parsed into Parquet parts on scratch: the form in which the transformation can look at them by time.
+"""Originals parsed into Arrow files on scratch: the form in which the transformation can look at them by time.
 
-A staged part holds at most one batch of a reader, so that memory stays bounded however large an original is.
+A staged part holds one batch of a reader, so that memory stays bounded however large an original is. It is not
+compressed, so that a slice maps it into memory instead of reading it: that costs room on scratch, and halves the time.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -17,12 +18,18 @@ from cybersec_mlops.connections import REJECTED_SCHEMA
 from cybersec_mlops.ingestion.ingest import open_original
 from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.reader import Batch
 from cybersec_mlops.storage.objects import ObjectStore
+
+REFUSED_ROWS: Final = 100_000
+"""Refused rows that are held until they make a file."""
+_COUNTS_AT_ONCE: Final = 16
+_SECOND_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class StagedPart:
-    """One Parquet file on scratch."""
+    """One file on scratch: an Arrow file of rows, or a Parquet file of refused ones."""
 
     path: str
     rows: int
@@ -50,6 +57,8 @@ class Staged:
     """The columns that its format has beside the canonical ones: name to Polars dtype."""
     shortcuts: dict[str, str] = field(default_factory=dict)
     """Columns that are known to give the label away in its format, and why."""
+    seconds: str | None = None
+    """Arrow file of how many rows each ``second`` since the epoch has (``len``); None where no row has a time."""
 
     @property
     def kept(self) -> int:
@@ -73,7 +82,7 @@ def _part_to_dict(part: StagedPart) -> dict[str, Any]:
 
 
 def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezone: str = "UTC") -> Staged:
-    """Parse one RAW original into Parquet parts in a folder of its own.
+    """Parse one RAW original into parts in a folder of its own.
 
     Parameters
     ----------
@@ -100,44 +109,92 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
     """
     folder.mkdir(parents=True, exist_ok=True)
     reader = reader_for(original, raw, timezone=timezone)
-    parts: list[StagedPart] = []
-    rejected: list[StagedPart] = []
-    reasons: Counter[str] = Counter()
-    skipped: Counter[str] = Counter()
-    with open_original(original, raw, folder) as stream:
-        for number, batch in enumerate(reader.read(stream, source=original.source_name)):
-            skipped.update(batch.skipped)
-            if not batch.rows.is_empty():
-                rows = batch.rows.with_columns(raw_sha256=pl.lit(original.sha256), format=pl.lit(original.format))
-                parts.append(_write(rows, folder / f"rows-{number:06}.parquet"))
-            if not batch.rejected.is_empty():
-                reasons.update(dict(batch.rejected["reason"].value_counts().iter_rows()))
-                bad = batch.rejected.with_columns(raw_sha256=pl.lit(original.sha256)).select(list(REJECTED_SCHEMA))
-                rejected.append(_write(bad, folder / f"rejected-{number:06}.parquet"))
+    made = _Parts(original, folder)
+    with open_original(original, raw) as stream:
+        for batch in reader.read(stream, source=original.source_name):
+            made.add(batch)
+    made.finish()
     return Staged(
         original.sha256,
         original.format,
         original.synthetic,
-        tuple(parts),
-        tuple(rejected),
-        dict(reasons),
-        dict(skipped),
+        tuple(made.parts),
+        tuple(made.rejected),
+        dict(made.reasons),
+        dict(made.skipped),
         {name: str(dtype) for name, dtype in reader.native_columns.items()},
         dict(reader.shortcut_columns),
+        made.seconds,
     )
 
 
-def _write(rows: pl.DataFrame, path: Path) -> StagedPart:
-    rows.write_parquet(path, compression="lz4", statistics=True)
-    times = rows["ts"].dt.epoch("us") if "ts" in rows.columns else pl.Series(dtype=pl.Int64)
-    first, last = times.min(), times.max()
-    return StagedPart(
-        str(path),
-        rows.height,
-        len(times) - times.null_count(),
-        None if first is None else int(first),  # type: ignore[arg-type]
-        None if last is None else int(last),  # type: ignore[arg-type]
-    )
+class _Parts:
+    """The files that an original becomes, batch by batch."""
+
+    def __init__(self, original: Original, folder: Path) -> None:
+        self._original, self._folder = original, folder
+        self.parts: list[StagedPart] = []
+        self.rejected: list[StagedPart] = []
+        self.reasons: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.seconds: str | None = None
+        self._refused: list[pl.DataFrame] = []
+        self._counts: list[pl.DataFrame] = []
+
+    def add(self, batch: Batch) -> None:
+        """Write the rows, keep the refused ones until there are enough for a file."""
+        self.skipped.update(batch.skipped)
+        if not batch.rows.is_empty():
+            self._write_rows(batch.rows)
+        if not batch.rejected.is_empty():
+            self.reasons.update(dict(batch.rejected["reason"].value_counts().iter_rows()))
+            self._refused.append(batch.rejected)
+            if sum(rows.height for rows in self._refused) >= REFUSED_ROWS:
+                self._write_refused()
+
+    def finish(self) -> None:
+        """Write what is left, and how many rows each second has."""
+        self._write_refused()
+        if self._counts:
+            path = self._folder / "seconds.arrow"
+            _sum(self._counts).write_ipc(path, compression="uncompressed")
+            self.seconds = str(path)
+
+    def _write_rows(self, rows: pl.DataFrame) -> None:
+        provenance = {"raw_sha256": self._original.sha256, "format": self._original.format}
+        path = self._folder / f"rows-{len(self.parts):06}.arrow"
+        rows.with_columns(pl.lit(value).alias(name) for name, value in provenance.items()).write_ipc(
+            path, compression="uncompressed"
+        )
+        times = rows["ts"].to_physical().drop_nulls()
+        if not times.is_empty():
+            counts = pl.select(second=times // _SECOND_US).to_series().value_counts(name="len")
+            self._counts = (
+                [*self._counts, counts] if len(self._counts) < _COUNTS_AT_ONCE else [_sum(self._counts), counts]
+            )
+        first, last = times.min(), times.max()
+        self.parts.append(
+            StagedPart(
+                str(path),
+                rows.height,
+                len(times),
+                None if first is None else int(first),  # type: ignore[arg-type]
+                None if last is None else int(last),  # type: ignore[arg-type]
+            )
+        )
+
+    def _write_refused(self) -> None:
+        if not self._refused:
+            return
+        refused = pl.concat(self._refused).with_columns(raw_sha256=pl.lit(self._original.sha256))
+        path = self._folder / f"rejected-{len(self.rejected):06}.parquet"
+        refused.select(list(REJECTED_SCHEMA)).write_parquet(path, compression="lz4")
+        self.rejected.append(StagedPart(str(path), refused.height, 0, None, None))
+        self._refused = []
+
+
+def _sum(counts: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(counts).group_by("second").agg(pl.col("len").sum().cast(pl.Int64))
 
 
 def staged_parts(staged: tuple[Staged, ...]) -> Iterator[StagedPart]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import polars as pl
 from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENANCE_SCHEMA, REJECTED_SCHEMA
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.originals import Original
-from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.objects import CHUNK_BYTES, ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.silver import SilverCatalog
 from cybersec_mlops.transformation.behaviour import add_behaviour, behaviour_schema, lookback_s
@@ -30,9 +31,6 @@ from cybersec_mlops.transformation.silver import (
 from cybersec_mlops.transformation.slices import Slice, plan_slices, read_past, read_slice
 from cybersec_mlops.transformation.spec import TransformationSpec
 from cybersec_mlops.transformation.staging import Staged, stage_original
-
-ORDER = ("ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "raw_sha256", "raw_line")
-"""The order of the rows of SILVER: by content first, so that it hardly depends on how the logs were cut into files."""
 
 
 def input_columns(native: Mapping[str, str]) -> dict[str, pl.DataType]:
@@ -103,31 +101,27 @@ def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...
 def build_part(piece: Slice, job: SliceJob, silver: ObjectStore) -> SilverPart:
     """Compute the features of one slice and store it as a content-addressed Parquet part of SILVER."""
     columns = input_columns(job.native)
-    rows = read_slice(piece, columns).sort(ORDER, nulls_last=True, maintain_order=True)
-    rows = add_derived(rows.with_columns(dataset=pl.lit(job.dataset)))
+    rows = add_derived(read_slice(piece, columns).with_columns(dataset=pl.lit(job.dataset)))
     if job.behaviour:
         past = read_past(piece, columns, lookback_s(job.spec.windows_s))
         rows = add_behaviour(rows, past, job.spec.windows_s)
     rows = rows.select(list(silver_columns(job)))
-    return SilverPart.of(rows, store_parquet(rows, DATA, silver, Path(job.folder)))
+    return SilverPart.of(rows, store_parquet(rows, DATA, silver))
 
 
-def store_quarantine(staged: Staged, silver: ObjectStore, folder: Path) -> tuple[Reference, ...]:
+def store_quarantine(staged: Staged, silver: ObjectStore) -> tuple[Reference, ...]:
     """Store the refused rows of one original."""
-    return tuple(store_parquet(pl.read_parquet(part.path), QUARANTINE, silver, folder) for part in staged.rejected)
+    return tuple(store_parquet(pl.read_parquet(part.path), QUARANTINE, silver) for part in staged.rejected)
 
 
-def store_parquet(rows: pl.DataFrame, prefix: str, silver: ObjectStore, folder: Path) -> Reference:
-    """Write a frame to Parquet and store it under the hash of its bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{prefix}-{id(rows):x}.parquet"
-    try:
-        rows.write_parquet(path, compression="zstd", compression_level=1, statistics=True, row_group_size=131_072)
-        with path.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        stored = silver.put_file(part_key(prefix, sha256), path, sha256=sha256)
-    finally:
-        path.unlink(missing_ok=True)
+def store_parquet(rows: pl.DataFrame, prefix: str, silver: ObjectStore) -> Reference:
+    """Write a frame to Parquet and store it under the hash of its bytes; the file is made in memory."""
+    file = io.BytesIO()
+    rows.write_parquet(file, compression="zstd", compression_level=1, statistics=True, row_group_size=131_072)
+    sha256 = hashlib.sha256(file.getbuffer()).hexdigest()
+    file.seek(0)
+    pieces = iter(lambda: file.read(CHUNK_BYTES), b"")
+    stored = silver.put_chunks(part_key(prefix, sha256), pieces, sha256=sha256)
     return Reference(stored.uri, stored.sha256, stored.bytes, rows.height)
 
 
@@ -163,7 +157,7 @@ def transform(
     staged = [stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone) for one in originals]
     job = SliceJob.of(staged, dataset, spec, str(scratch))
     parts = [build_part(piece, job, silver) for piece in plan(staged, spec)]
-    quarantine = [reference for one in staged for reference in store_quarantine(one, silver, scratch)]
+    quarantine = [reference for one in staged for reference in store_quarantine(one, silver)]
     return write_manifest(
         staged, parts, quarantine, silver, dataset=dataset, raw_manifest=raw_manifest, columns=silver_columns(job)
     )
