@@ -61,6 +61,8 @@ class Ended:
     """Seconds from the fault to the end."""
     document: dict[str, Any]
     stderr: str
+    told: list[str]
+    """The lines of it that came after the fault."""
     fault: str = ""
     """What was done to this very run, where a case does several things."""
     orphans: list[str] = field(default_factory=list)
@@ -78,8 +80,8 @@ class Ended:
 
     @property
     def waiting(self) -> str:
-        """What a person is told meanwhile; empty where nothing was waited for."""
-        return next((line for line in self.stderr.splitlines() if "waiting" in line), "")
+        """What a person is told from the fault on; empty where nothing was waited for."""
+        return next((line for line in self.told if "waiting" in line), "")
 
     @property
     def reused(self) -> list[str]:
@@ -236,6 +238,7 @@ class Run:
             command, env=environment, cwd=folder, stdout=self._out, stderr=subprocess.PIPE, text=True
         )
         self._lines: list[str] = []
+        self._told_before = 0
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -250,18 +253,20 @@ class Run:
             self._changed.notify_all()
 
     def until(self, phase: str, share: float = 0.0, of_seconds: float = 0.0) -> None:
-        """Return when a phase has begun and a share of its usual time is over, or the run has ended."""
+        """Return when a phase has begun and a share of its usual time is over, or it is done, or the run has ended."""
+        self._until(f"{phase} ...", 300)
+        self._until(f"{phase}: ", share * of_seconds)
+
+    def _until(self, beginning: str, timeout_s: float) -> None:
         with self._changed:
             self._changed.wait_for(
-                lambda: any(line.startswith(f"{phase} ...") for line in self._lines) or self.process.poll() is not None,
-                timeout=180,
+                lambda: any(line.startswith(beginning) for line in self._lines) or self.process.poll() is not None,
+                timeout=timeout_s,
             )
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(share * of_seconds)
 
     def fault(self) -> None:
         """Note that it is done now."""
-        self._fault_at = time.monotonic()
+        self._fault_at, self._told_before = time.monotonic(), len(self._lines)
 
     def wait(self) -> Ended:
         """Return how it ended; one that does not is killed, and has no exit code."""
@@ -282,6 +287,7 @@ class Run:
             after=now - self._fault_at,
             document=json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {},
             stderr="".join(self._lines),
+            told=[line.rstrip("\n") for line in self._lines[self._told_before :]],
             orphans=list(processes_with(f"CYBERSEC_MLOPS_SCRATCH_DIR={self._scratch}")),
             scratch=sorted(str(path.relative_to(self._scratch)) for path in self._scratch.rglob("*")),
         )

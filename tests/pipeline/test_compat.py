@@ -7,18 +7,21 @@ from pathlib import Path
 
 import prefect
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.pipeline import compat
 from cybersec_mlops.pipeline.compat import (
     IS_PREFECT_3,
+    REQUEST_TIMEOUT_S,
     UNCACHED,
     call_api,
     flush,
     heartbeat,
     no_heartbeat,
     run_under_key,
+    server_limits,
     thread_runner,
 )
 from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
@@ -52,6 +55,30 @@ def test_the_heartbeat_is_off_inside_and_back_outside() -> None:
     with no_heartbeat():
         assert get_current_settings().flows.heartbeat_frequency is None
     assert get_current_settings().flows.heartbeat_frequency == before
+
+
+def test_limits_are_ours_where_the_environment_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT
+
+    monkeypatch.delenv("PREFECT_API_REQUEST_TIMEOUT", raising=False)
+    with server_limits():
+        assert PREFECT_API_REQUEST_TIMEOUT.value() == REQUEST_TIMEOUT_S
+    monkeypatch.setenv("PREFECT_API_REQUEST_TIMEOUT", "99")
+    with server_limits():
+        assert PREFECT_API_REQUEST_TIMEOUT.value() != REQUEST_TIMEOUT_S
+
+
+@pytest.mark.skipif(not IS_PREFECT_3, reason="Prefect 2 has no heartbeat")
+def test_three_heartbeats_fit_into_what_the_automation_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import get_current_settings
+
+    monkeypatch.delenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", raising=False)
+    path = Path(__file__).resolve().parents[2] / "deploy" / "automations.yaml"
+    [automation] = yaml.safe_load(path.read_text())["automations"]
+    with server_limits():
+        seconds = get_current_settings().flows.heartbeat_frequency
+    assert seconds is not None
+    assert automation["trigger"]["within"] > 3 * seconds
 
 
 @pytest.mark.services

@@ -55,6 +55,26 @@ def use_api(url: str) -> Iterator[None]:
         yield
 
 
+HEARTBEAT_S = 30
+"""Three of them fit into what deploy/automations.yaml waits for."""
+REQUEST_TIMEOUT_S = 20.0
+"""A request is tried six times: with Prefect's own minute a server that hangs would be waited for half an hour."""
+
+
+@contextmanager
+def server_limits() -> Iterator[None]:
+    """Send heartbeats, and give up on a request, as often and as soon as above, where the environment does not say."""
+    from prefect import settings
+
+    ours: dict[Any, Any] = {}
+    if "PREFECT_API_REQUEST_TIMEOUT" not in os.environ:
+        ours[settings.PREFECT_API_REQUEST_TIMEOUT] = REQUEST_TIMEOUT_S
+    if IS_PREFECT_3 and "PREFECT_FLOWS_HEARTBEAT_FREQUENCY" not in os.environ:
+        ours[settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = HEARTBEAT_S
+    with settings.temporary_settings(ours):
+        yield
+
+
 _heartbeat_s: ContextVar[float | None] = ContextVar("heartbeat_s", default=None)
 
 

@@ -19,11 +19,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.waiting import waiting_for
 
 STARTUP_TIMEOUT_S: Final = 180
+USUAL_S: Final = 20.0
+"""Nobody is told before, seconds."""
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 0.05
 
@@ -45,7 +48,8 @@ class EmbeddedServer:
         home.mkdir(parents=True, exist_ok=True)
         # One at a time: two first starts on one database would both try to create its tables.
         self._lock = (home / "starting.lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with waiting_for(f"another run that starts its Prefect server in {home}"):
+            _lock(self._lock)
         listening = socket.create_server(("127.0.0.1", 0))
         listening.set_inheritable(True)
         self.api_url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
@@ -83,6 +87,10 @@ class EmbeddedServer:
         PlatformError
             When it ended or did not answer in time; its log says why.
         """
+        with waiting_for("the embedded Prefect server", first_s=USUAL_S):
+            self._wait()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + STARTUP_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -114,6 +122,23 @@ class EmbeddedServer:
                 self._process.kill()
                 self._process.wait()
         self._log.close()
+
+
+def _lock(file: TextIO) -> None:
+    """Take a lock that another start gives back when its server answers, or has failed."""
+    deadline = time.monotonic() + 2 * STARTUP_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise PlatformError(
+                    f"another run has been starting its Prefect server for {2 * STARTUP_TIMEOUT_S} s",
+                    hint=f"look for a process that hangs; it holds {file.name}",
+                ) from None
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 @contextlib.contextmanager

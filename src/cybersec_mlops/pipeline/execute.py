@@ -91,10 +91,13 @@ def prefect_server(*, verbose: bool) -> Iterator[Session]:
     if url := os.environ.get("PREFECT_API_URL"):
         wait_for_api(url, READY_TIMEOUT_S)
         with _nothing_left_behind():
-            try:
-                yield session
-            finally:
-                session.flush()
+            from cybersec_mlops.pipeline.compat import server_limits
+
+            with server_limits():
+                try:
+                    yield session
+                finally:
+                    session.flush()
         return
     with embedded_server(Settings.load().home / "prefect") as server:
         os.environ.update(server.client_environment())
