@@ -61,14 +61,13 @@ ELSEWHERE = frozenset(
     {
         *(f"argus-binetflow/{name}.binetflow" for name in ("test11-portscan", "test2-malicious", "test5.tabs")),
         "suricata-eve/slips_test6-malicious.eve.json",
-        *("nfdump-text/nfcapd.sample1.txt", "nfdump-text/nfcapd.sample1.labeled.txt"),
     }
 )
 """What the tests of its own reader read."""
 
 COLLECTIONS = (
-    *("argus-binetflow", "auth-logs", "cicids2017-improved", "cicids2017-raw-excerpt", "kdd99", "netflow-datagrams"),
-    *("nfdump-text", "nsl-kdd", "pcap", "suricata-eve", "unsw-nb15", "zeek-apt29", "zeek-labeled-ctu"),
+    *("argus-binetflow", "auth-logs", "cicids2017-improved", "cicids2017-raw-excerpt", "kdd99"),
+    *("nsl-kdd", "pcap", "suricata-eve", "unsw-nb15", "zeek-apt29", "zeek-labeled-ctu"),
     *("zeek-labeled-strato", "zeek-rita", "zeek-small", "zeek-wrccdc", "zeek-zat"),
 )
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.ingestion.exports import BASIC, basic, set_of, template, v9
 
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion import inspect as module
@@ -117,3 +118,12 @@ def test_real_folders_are_described(shared_data: Callable[[str], Path]) -> None:
     clockless = found["test5.tabs.binetflow"]
     assert (clockless.kept, clockless.rejected) == (0, {"no_clock": 6724, "management_record": 1})
     assert clockless.hosts is None
+
+
+def test_templates_may_be_in_another_file(tmp_path: Path) -> None:
+    (tmp_path / "a_records.dat").write_bytes(v9(set_of(256, basic())))
+    (tmp_path / "b_templates.dat").write_bytes(v9(set_of(0, template(256, BASIC))))
+    records, templates = inspected(tmp_path)
+    assert (records.kept, records.rejected, templates.kept) == (1, {}, 0)
+    (alone,) = inspected(tmp_path / "a_records.dat")
+    assert (alone.kept, alone.rejected) == (0, {"no_template": 1})

@@ -12,6 +12,7 @@ from cybersec_mlops.ingestion.originals import (
     object_key,
     read_manifest,
     receipt_key,
+    share,
     write_manifest,
     write_receipt,
 )
@@ -84,3 +85,18 @@ def test_a_manifest_without_receipts_still_reads(raw: ObjectStore) -> None:
 def test_something_else_is_no_manifest(raw: ObjectStore) -> None:
     with pytest.raises(DataError, match="is not a manifest of originals"):
         read_manifest(raw.put_bytes("x.json", b"{}"), raw)
+
+
+def test_originals_of_one_format_tell_each_other_what_they_have_to_share(raw: ObjectStore) -> None:
+    ours = [
+        original(raw, letter, format="netflow", shared=shared) for letter, shared in (("a", ("02", "01")), ("b", ()))
+    ]
+    other = original(raw, "c")
+    assert [one.shared for one in share([*ours, other])] == [("01", "02"), ("01", "02"), ()]
+    assert [one.shared for one in share([other, *reversed(ours)])] == [(), ("01", "02"), ("01", "02")]
+
+
+def test_what_is_shared_comes_back_from_the_receipt(raw: ObjectStore) -> None:
+    one = write_receipt(original(raw, format="netflow", shared=("00ff",)), raw)
+    (read,) = read_manifest(write_manifest([one], raw), raw)
+    assert read.shared == ("00ff",)

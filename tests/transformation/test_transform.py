@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.ingestion.exports import BASIC, basic, set_of, template, v9
 from tests.transformation.conftest import Transform
 from tests.zeek_sample import HEADER, line, write_log
 
@@ -102,3 +103,12 @@ def test_without_behaviour_there_are_no_windows(run_transform: Transform, tmp_pa
 
 def test_the_sample_is_what_zeek_writes() -> None:
     assert len(line(0).split("\t")) == len(HEADER.splitlines()[5].split("\t")) - 1
+
+
+def test_records_are_read_by_the_templates_of_another_file(run_transform: Transform, tmp_path: Path) -> None:
+    folder = tmp_path / "netflow"
+    folder.mkdir()
+    (folder / "a_records.dat").write_bytes(v9(set_of(256, basic() + basic("10.1.0.2"))))
+    (folder / "b_templates.dat").write_bytes(v9(set_of(0, template(256, BASIC))))
+    _, manifest = run_transform(folder)
+    assert (manifest.read, manifest.kept, manifest.quarantined) == (2, 2, {})

@@ -178,6 +178,7 @@ def inspect_original(
         ignored=answer.ignored,
         notes=answer.notes,
         mapping=next((one.sha256 for one in mappings if one.reader.name == answer.format), None),
+        shared=tuple(piece.hex() for piece in answer.shared),
     )
 
 

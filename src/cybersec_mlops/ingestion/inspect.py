@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, partial
 from typing import Any, BinaryIO, Final
 
 import polars as pl
@@ -18,7 +20,7 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import Decompressed, decompress
 from cybersec_mlops.ingestion.draft import draft_mapping
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal
-from cybersec_mlops.ingestion.readers import reader_of
+from cybersec_mlops.ingestion.readers import SHARING, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise
 from cybersec_mlops.ingestion.sources import Source, expand
@@ -107,12 +109,14 @@ def inspect_sources(
     ConfigError
         There is no such format or zone.
     """
-    for name in sources:
-        expansion = expand(name)
+    expansions = [expand(name) for name in sources]
+    everything = [source for expansion in expansions for source in expansion.sources]
+    shared = cache(partial(_shared, everything))
+    for expansion in expansions:
         for item in expansion.skipped:
             yield Inspected(item.name, 0, status="passed over", problem=item.reason)
         for source in expansion.sources:
-            yield inspect_source(source, format=format, timezone=timezone, mappings=mappings)
+            yield inspect_source(source, format=format, timezone=timezone, mappings=mappings, shared=shared)
 
 
 def inspect_source(
@@ -121,8 +125,11 @@ def inspect_source(
     format: str | None = None,  # noqa: A002 - the flag's name
     timezone: str = "UTC",
     mappings: Sequence[Reader] = (),
+    shared: Callable[[str], tuple[bytes, ...]] = lambda _: (),
 ) -> Inspected:
     """Read one file to its end and say what it is.
+
+    `shared` gives what all files of a format have to share (`Recognition.shared`).
 
     Raises
     ------
@@ -139,7 +146,8 @@ def inspect_source(
         if not isinstance(answer, Recognition):
             _refuse(found, answer, head, source)
             return found
-        reader = reader_of(answer.format, timezone=timezone, mappings=mappings)
+        told = shared(answer.format) if answer.format in SHARING else ()
+        reader = reader_of(answer.format, timezone=timezone, mappings=mappings, shared=told)
         with source.open() as file:
             _inspect(found, reader, answer, head, decompress(file, source=source.name))
     except DataError as error:
@@ -147,6 +155,18 @@ def inspect_source(
     except OSError as error:
         found.status, found.problem = "refused", f"{source.name}: cannot be read: {error.strerror}"
     return found
+
+
+def _shared(sources: Sequence[Source], format_name: str) -> tuple[bytes, ...]:
+    """Return what the files of a format have to share."""
+    pieces = set[bytes]()
+    for source in sources:
+        with suppress(DataError, OSError), source.open() as file:
+            content = Decompressed(file, source=source.name)
+            answer = recognise(read_head(io.BufferedReader(content, HEAD_BYTES)))
+            if isinstance(answer, Recognition) and answer.format == format_name:
+                pieces.update(answer.shared)
+    return tuple(sorted(pieces))
 
 
 def _refuse(found: Inspected, answer: Refusal, head: Head, source: Source) -> None:

@@ -117,7 +117,8 @@ def reader_for(original: Original, raw: ObjectStore, *, timezone: str = "UTC") -
         As `stored_mapping`.
     """
     if original.mapping is None:
-        return reader_of(original.format, timezone=timezone)
+        shared = tuple(bytes.fromhex(piece) for piece in original.shared)
+        return reader_of(original.format, timezone=timezone, shared=shared)
     return Mapped(stored_mapping(original.mapping, raw).reader.mapping, timezone)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from cybersec_mlops.errors import DataError
@@ -16,6 +16,9 @@ from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 
 MANIFEST_FORMAT: Final = "cybersec-mlops/raw-manifest/1"
+MAX_SHARED: Final = 4_096
+"""Pieces that the originals of a run may tell each other; further ones are left out."""
+_LISTS: Final = ("ignored", "notes", "shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Original:
     notes: tuple[str, ...] = ()
     mapping: str | None = None
     """SHA-256 of the mapping that explains it, where one does."""
+    shared: tuple[str, ...] = ()
+    """What reading the run's other originals of this format may need (`Recognition.shared`), in hexadecimal."""
     stored: bool = False
     """Whether this run wrote it; False where RAW had it."""
 
@@ -51,13 +56,13 @@ class Original:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {**asdict(self), "ignored": list(self.ignored), "notes": list(self.notes)}
+        return {**asdict(self), **{name: list(getattr(self, name)) for name in _LISTS}}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Original:
         """Read the JSON form."""
         known = {item.name: value[item.name] for item in fields(cls) if item.name in value}
-        return cls(**{**known, "ignored": tuple(value.get("ignored", ())), "notes": tuple(value.get("notes", ()))})
+        return cls(**{**known, **{name: tuple(value.get(name, ())) for name in _LISTS}})
 
 
 def object_key(sha256: str) -> str:
@@ -149,9 +154,20 @@ def read_manifest(reference: Reference, raw: ObjectStore) -> tuple[Original, ...
 
 def _original(entry: dict[str, Any], raw: ObjectStore) -> Original:
     receipt = _read_receipt(entry["sha256"], raw) or {}
-    told: dict[str, Any] = {name: receipt[name] for name in ("source_name", "ignored", "notes") if name in receipt}
+    told: dict[str, Any] = {name: receipt[name] for name in ("source_name", *_LISTS) if name in receipt}
     uri = raw.uri(object_key(entry["sha256"]))
     return Original.from_dict({"source_name": uri, **told, **entry, "uri": uri})
+
+
+def share(originals: Iterable[Original]) -> tuple[Original, ...]:
+    """Tell each original what all of its format have to share, whatever their order and their names."""
+    originals = tuple(originals)
+    pieces: dict[str, set[str]] = {}
+    for original in originals:
+        if original.shared:
+            pieces.setdefault(original.format, set()).update(original.shared)
+    shared = {name: tuple(sorted(found)[:MAX_SHARED]) for name, found in pieces.items()}
+    return tuple(replace(one, shared=shared[one.format]) if one.format in shared else one for one in originals)
 
 
 def _json(value: object) -> bytes:

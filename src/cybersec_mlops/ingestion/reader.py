@@ -47,6 +47,8 @@ class Recognition:
     """Columns of the file that are not read."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it is read."""
+    shared: tuple[bytes, ...] = ()
+    """What reading the run's other files of this format may need: NetFlow's templates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from cybersec_mlops.ingestion.argus import Argus
 from cybersec_mlops.ingestion.cicflowmeter import CICFlowMeter
 from cybersec_mlops.ingestion.kdd import KDD99, NSLKDD
 from cybersec_mlops.ingestion.mapped import Canonical, Mapped
+from cybersec_mlops.ingestion.netflow import NetFlow
 from cybersec_mlops.ingestion.nf_tables import NFTables
 from cybersec_mlops.ingestion.nfdump import Nfdump
 from cybersec_mlops.ingestion.reader import Reader
@@ -24,14 +25,19 @@ READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
         Canonical(),
-        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), CICFlowMeter()),
+        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), NetFlow(), CICFlowMeter()),
         *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
     )
 }
 """Format name to reader, in the order in which they are asked."""
 
+SHARING: Final = frozenset({NetFlow.name})
+"""Formats whose files may need what the run's other files of the format say."""
 
-def reader_of(format_name: str, *, timezone: str = "UTC", mappings: Sequence[Reader] = ()) -> Reader:
+
+def reader_of(
+    format_name: str, *, timezone: str = "UTC", mappings: Sequence[Reader] = (), shared: tuple[bytes, ...] = ()
+) -> Reader:
     """Return the reader of a format.
 
     Parameters
@@ -42,6 +48,8 @@ def reader_of(format_name: str, *, timezone: str = "UTC", mappings: Sequence[Rea
         IANA zone of times that do not say theirs (CICFlowMeter's, Argus's, some of Suricata's).
     mappings : sequence of Reader
         Formats that mapping files make.
+    shared : tuple of bytes
+        What the run's other files of this format say that this one may need (`Recognition.shared`).
 
     Raises
     ------
@@ -52,6 +60,8 @@ def reader_of(format_name: str, *, timezone: str = "UTC", mappings: Sequence[Rea
     reader = known.get(format_name)
     if reader is None:
         raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(known)}")
+    if isinstance(reader, NetFlow):
+        return replace(reader, shared=shared)
     if isinstance(reader, CICFlowMeter | SuricataEVE | Argus | Nfdump | Mapped):
         return replace(reader, timezone=timezone)
     return reader

@@ -55,6 +55,11 @@ class Rejected:
         """How many rows were set aside."""
         return len(self._rows)
 
+    def add_bytes(self, number: int, data: bytes, reason: str, *, detail: str, field: str | None = None) -> None:
+        """Set a record of a binary format aside: `number` is its place in the file, its text is hexadecimal."""
+        text = data[: REJECTED_TEXT_LIMIT // 2].hex()
+        self._rows.append((number, reason, field, printable(detail), text))
+
     def frame(self) -> pl.DataFrame:
         """Return everything as `REJECTED_ROWS`, in the order of the lines."""
         return pl.DataFrame(sorted(self._rows, key=lambda row: row[0]), schema=REJECTED_ROWS, orient="row")

@@ -22,8 +22,9 @@ from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
     "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, nfdump's text and CSV, "
-    "AWS VPC flow logs, CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and raw files), the NF-* tables, "
-    "CSV, JSON and Parquet with canonical names or with --mapping FILE; plain or compressed"
+    "AWS VPC flow logs, NetFlow v5, v9 and IPFIX datagrams, CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and "
+    "raw files), the NF-* tables, CSV, JSON and Parquet with canonical names or with --mapping FILE; plain or "
+    "compressed"
 )
 _BINARY: Final = (
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),

@@ -9,7 +9,7 @@ from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.ingestion.limits import Limits, applied
-from cybersec_mlops.ingestion.originals import Original, read_manifest
+from cybersec_mlops.ingestion.originals import Original, read_manifest, share
 from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
@@ -38,7 +38,7 @@ FLOW_NAME = "data_transformation_flow"
 def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Read which originals the run works on."""
     manifest = Reference.from_dict(raw_manifest)
-    return [one.to_dict() for one in read_manifest(manifest, open_platform().layers.raw)]
+    return [one.to_dict() for one in share(read_manifest(manifest, open_platform().layers.raw))]
 
 
 @phase_task("parse-original", "parse {original[sha256]}")

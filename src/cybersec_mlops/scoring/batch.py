@@ -14,7 +14,7 @@ import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.originals import Original, share
 from cybersec_mlops.scoring.alert_files import store_alerts
 from cybersec_mlops.scoring.ecs import AlertSource
 from cybersec_mlops.scoring.model import ScoringModel, load_model
@@ -189,7 +189,7 @@ def _store_json(value: Mapping[str, Any], store: ObjectStore) -> Reference:
 def score(originals: Sequence[Original], job: ScoringJob, layers: Layers, scratch: Path) -> dict[str, Any]:
     """Run every step in a row, without Prefect: the phase as a plain function (see `conclude`)."""
     zone = job.transformation.timezone
-    staged = [stage_original(one, layers.raw, scratch / one.sha256, timezone=zone) for one in originals]
+    staged = [stage_original(one, layers.raw, scratch / one.sha256, timezone=zone) for one in share(originals)]
     slices = slice_job(load_model(job.bundle, layers.models), staged, job, scratch)
     scored = [
         score_slice(piece, slices, job, layers.models, scratch / f"alerts-{number:06}.parquet")

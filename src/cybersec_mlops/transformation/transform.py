@@ -13,7 +13,7 @@ import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENANCE_SCHEMA, REJECTED_SCHEMA
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.originals import Original, share
 from cybersec_mlops.storage.objects import CHUNK_BYTES, ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.silver import SilverCatalog
@@ -154,7 +154,7 @@ def transform(
     spec: TransformationSpec,
 ) -> tuple[Reference, SilverManifest]:
     """Run every step but the publishing in a row, without Prefect: the phase as a plain function."""
-    staged = [stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone) for one in originals]
+    staged = [stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone) for one in share(originals)]
     job = SliceJob.of(staged, dataset, spec, str(scratch))
     parts = [build_part(piece, job, silver) for piece in plan(staged, spec)]
     quarantine = [reference for one in staged for reference in store_quarantine(one, silver)]

@@ -1,0 +1,406 @@
+"""The reader of NetFlow v5, v9 and IPFIX: export datagrams one after the other, or in a packet capture.
+
+Source: Cisco's v5 layout, RFC 3954 (v9), RFC 7011 and 7012 (IPFIX), RFC 5103 (both directions), Cisco's ASA NSEL guide.
+What it copes with, and how:
+
+- ``raw_line`` is the place of the record's first byte in the decompressed file, from 1;
+- a template counts for its exporter (in a capture), version and source id. Sets that come before their template wait
+  for it, in bounded memory; those that never get one are rejected, one row for a set (``no_template``). Templates of
+  the run's other files are used where the file has none and just one of them fits;
+- records of options are passed over and counted; the exporter's start and its sampling are taken from them;
+- a firewall's event that a connection was created, without counters, is passed over and counted: the connection is
+  told again, with its counters, when it ends;
+- times relative to the exporter's start become UTC, also where its 32-bit counter wrapped; a record without any time
+  has that of its export, and one of IPFIX whose exporter does not say when it started ended when it was sent;
+- a record is one direction of a connection, and the responder's counters are null, unless it has those of both (RFC
+  5103, NSEL's initiator and responder, v9's IN_* beside OUT_*). Bytes are those of whole IP packets;
+- counters are as they were sent: sampling is noted in a column and not multiplied with;
+- lengths that cannot be, sets and datagrams that are cut off, numbers beyond 63 bits: rejected, the rest is read.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import BinaryIO, Final
+
+import polars as pl
+
+from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
+from cybersec_mlops.ingestion.captures import DamagedCaptureError, is_capture, read_packets, udp_payload
+from cybersec_mlops.ingestion.connection_rules import LAST_SECOND, not_a_duration, not_a_port
+from cybersec_mlops.ingestion.netflow_datagrams import (
+    VERSIONS,
+    Datagram,
+    Header,
+    looks_like_one,
+    read_datagrams,
+    read_header,
+    sets_of,
+)
+from cybersec_mlops.ingestion.netflow_records import (
+    MAX_PADDING,
+    NATIVE,
+    Records,
+    Run,
+    connections,
+    fixed_records,
+    variable_records,
+)
+from cybersec_mlops.ingestion.netflow_templates import V5, DamagedTemplateError, Template, read_templates
+from cybersec_mlops.ingestion.reader import BATCH_BYTES, HEAD_BYTES, Batch, Head, Recognition, Refusal, batch_schema
+from cybersec_mlops.ingestion.rejected import Rejected
+from cybersec_mlops.ingestion.screening import Rule, below_zero, conform, missing
+from cybersec_mlops.ingestion.sources import stream_of
+
+NAME: Final = "netflow"
+WAITING_BYTES: Final = 16 << 20
+"""How much of the sets that wait for their template is kept; beyond, the oldest are rejected."""
+_OVERHEAD: Final = 512
+"""What a set takes in memory beside its bytes."""
+MAX_TEMPLATES: Final = 4_096
+"""Beyond, the oldest are forgotten."""
+MAX_PARSED: Final = 256
+"""Sets of templates that are remembered, so that they are not read again."""
+PACKETS_LOOKED_AT: Final = 200
+"""From which a capture of export datagrams is told from one of ordinary traffic."""
+SHARED_BYTES: Final = 64 << 10
+"""How much of a file's templates is kept for the other files of a run."""
+EXPANSION: Final = 8
+"""How many times as large as in its datagram a record is as columns: a batch takes so much less of a file."""
+_TEMPLATE_SETS: Final = {9: (0, 1), 10: (2, 3)}
+_LAST_US: Final = LAST_SECOND * 1_000_000
+_YEAR_US: Final = 365 * 86_400 * 1_000_000
+_ONE_WAY: Final = "a record is one direction of a connection unless it has counters of both"
+_RULES: Final = (
+    *(missing(name) for name in ("orig_h", "resp_h", "proto")),
+    Rule("ts", "bad_time", "a time from 1970 to 2099", ~pl.col("start").is_between(0, _LAST_US)),
+    Rule("ts", "no_clock", "a time after 1970: the exporter had no clock", pl.col("start") < _YEAR_US),
+    not_a_duration(),
+    *(not_a_port(name) for name in ("orig_p", "resp_p")),
+    *(
+        below_zero(name, "a count of 0 or more, below 2 to the 63rd")
+        for name in ("orig_pkts", "resp_pkts", "orig_ip_bytes", "resp_ip_bytes")
+    ),
+)
+_BEGUN: Final = (
+    (pl.col("netflow_firewall_event") == "created")
+    & (pl.col("orig_pkts").fill_null(0) == 0)
+    & (pl.col("orig_ip_bytes").fill_null(0) == 0)
+)
+_Source = tuple[str, int, int]
+"""Exporter's address, version, source id."""
+
+
+@dataclass(slots=True)
+class _Set:
+    """A set of records with what its datagram says of it."""
+
+    source: _Source
+    number: int
+    body: bytes
+    offset: int
+    header: Header
+    damage: str
+
+
+@dataclass(slots=True)
+class _Decoder:
+    """What reading a file has to remember."""
+
+    foreign: Mapping[tuple[int, int, int], tuple[Template, ...]] = field(default_factory=dict)
+    """Templates of other files, by version, source id and number."""
+    templates: dict[tuple[_Source, int], Template] = field(default_factory=dict)
+    parsed: dict[tuple[bytes, bool, bool], list[tuple[int, Template | None]]] = field(default_factory=dict)
+    waiting: dict[tuple[_Source, int], deque[_Set]] = field(default_factory=dict)
+    waiting_bytes: int = 0
+    started: dict[_Source, int] = field(default_factory=dict)
+    """When an exporter started, as its options say."""
+    sampling: dict[_Source, float] = field(default_factory=dict)
+    groups: dict[int, tuple[Template, list[Run]]] = field(default_factory=dict)
+    group_bytes: int = 0
+    order: int = 0
+    rejected: Rejected = field(default_factory=Rejected)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, datagram: Datagram) -> None:
+        """Take a datagram's templates, and put its records to those of their template."""
+        header = None if datagram.damage else read_header(datagram.data)
+        if header is None:
+            self.reject(datagram.offset, datagram.data, "not_a_datagram", datagram.damage or "neither v5, v9 nor IPFIX")
+            return
+        source = (datagram.exporter, header.version, header.source)
+        if header.version == 5:
+            self._add_v5(datagram, header, source)
+            return
+        whole = True
+        for number, begin, end, damage in sets_of(datagram.data, header):
+            whole &= not damage
+            part = _Set(source, number, datagram.data[begin:end], datagram.offset + begin, header, damage)
+            if number in _TEMPLATE_SETS[header.version]:
+                self._add_templates(part)
+            elif number < 256:
+                self.reject(part.offset, part.body, "bad_set", damage or f"a set with the number {number}")
+            elif (template := self.templates.get((source, number))) is not None:
+                self._add_records(part, template)
+            else:
+                self._wait(part)
+        if whole and header.end > len(datagram.data):
+            self.reject(datagram.offset + len(datagram.data), b"", "cut_off", "a datagram that ends before it says")
+
+    def _add_v5(self, datagram: Datagram, header: Header, source: _Source) -> None:
+        body, missing_bytes = datagram.data[24 : header.end], header.end - len(datagram.data)
+        damage = f"cut off: {len(datagram.data)} of {header.end} bytes" if missing_bytes > 0 else ""
+        self._add_records(_Set(source, 5, body, datagram.offset + 24, header, damage), V5)
+
+    def _add_templates(self, part: _Set) -> None:
+        try:
+            found = self._parsed(part.body, ipfix=part.source[1] == 10, options=part.number in (1, 3))
+        except DamagedTemplateError as error:
+            self.reject(part.offset, part.body, "bad_template", part.damage or str(error))
+            return
+        for number, template in found:
+            key = (part.source, number)
+            self.templates.pop(key, None)
+            if template is not None:
+                if len(self.templates) >= MAX_TEMPLATES:
+                    del self.templates[next(iter(self.templates))]
+                self.templates[key] = template
+                for part in self._leave(key):
+                    self._add_records(part, template)
+
+    def _parsed(self, body: bytes, *, ipfix: bool, options: bool) -> list[tuple[int, Template | None]]:
+        """Return the templates of a set; exporters send the same ones again and again."""
+        if (found := self.parsed.get((body, ipfix, options))) is None:
+            if len(self.parsed) >= MAX_PARSED:
+                self.parsed.clear()
+            found = self.parsed[body, ipfix, options] = read_templates(body, ipfix=ipfix, options=options)
+        return found
+
+    def _wait(self, part: _Set) -> None:
+        self.waiting.setdefault((part.source, part.number), deque()).append(part)
+        self.waiting_bytes += len(part.body) + _OVERHEAD
+        while self.waiting_bytes > WAITING_BYTES:
+            oldest = next(iter(self.waiting))
+            for first in self._leave(oldest):
+                self._give_up(first)
+
+    def _leave(self, key: tuple[_Source, int]) -> deque[_Set]:
+        """Return the sets that wait for a template; they wait no more."""
+        parts = self.waiting.pop(key, deque[_Set]())
+        self.waiting_bytes -= sum(len(part.body) + _OVERHEAD for part in parts)
+        return parts
+
+    def _give_up(self, part: _Set) -> None:
+        """Use a template of another file where just one fits, or reject the set."""
+        fitting = [one for one in self.foreign.get((*part.source[1:], part.number), ()) if _fits(one, part.body)]
+        if len(fitting) == 1:
+            self._add_records(part, fitting[0])
+            return
+        several = f", and {len(fitting)} different ones of other files fit" if fitting else ""
+        detail = f"{len(part.body)} bytes: no template {part.number} of source {part.source[2]} in the file{several}"
+        self.reject(part.offset, part.body, "no_template", f"{detail}; add the file with the exporter's templates")
+
+    def finish(self) -> None:
+        """Give up waiting."""
+        parts = [part for key in list(self.waiting) for part in self._leave(key)]
+        for part in sorted(parts, key=lambda part: part.offset):
+            self._give_up(part)
+
+    def _add_records(self, part: _Set, template: Template) -> None:
+        header, source = part.header, part.source
+        sampling = float(header.sampling) or self.sampling.get(source, 0.0)
+        name = f"{source[0]}/{source[2]}" if source[0] else str(source[2])
+        run = Run(
+            part.body, part.offset, self.order, header.export_us, header.uptime_ms, self.started.get(source, -1),
+            sampling, name, header.version, bool(part.damage),
+        )  # fmt: skip
+        self.order += 1
+        if part.damage:
+            self.reject(part.offset - 1, part.body, "cut_off", part.damage)
+        if template.options:
+            self._add_options(run, source, template)
+            return
+        self.groups.setdefault(id(template), (template, []))[1].append(run)
+        self.group_bytes += len(part.body)
+
+    def _add_options(self, run: Run, source: _Source, template: Template) -> None:
+        records = _laid_out(template, [run])
+        self._reject_broken(records)
+        if (count := len(records.matrix)) == 0:
+            return
+        self.skipped["options_record"] += count
+        if (init := records.number("init_ms")) is not None and init[-1] > 0:
+            self.started[source] = int(init[-1])
+        one, rest = records.number("sampling"), records.number("sampling_space")
+        if one is None and (packets := records.number("sampling_packets")) is not None and packets[-1] > 0:
+            self.sampling[source] = 1 + (int(rest[-1]) if rest is not None else 0) / int(packets[-1])
+        elif one is not None and one[-1] > 0:
+            self.sampling[source] = float(one[-1])
+
+    def take(self, schema: Mapping[str, pl.DataType]) -> Batch:
+        """Return what was put together so far."""
+        frames = []
+        for template, runs in self.groups.values():
+            records = _laid_out(template, runs)
+            self._reject_broken(records)
+            if len(records.matrix):
+                frames.append(self._screen(connections(records), records))
+        rows = pl.concat(frames).sort("order", "raw_line") if frames else pl.DataFrame(schema=schema)
+        if frames:
+            begun = rows.select(_BEGUN.fill_null(value=False)).to_series()
+            self.skipped["firewall_event:created"] += int(begun.sum())
+            rows = rows.filter(~begun)
+            ts = pl.col("start").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("ts")
+            rows = conform(rows.with_columns(ts), schema)
+        batch = Batch(rows, self.rejected.frame(), dict(+self.skipped))
+        self.groups, self.group_bytes, self.rejected, self.skipped = {}, 0, Rejected(), Counter()
+        return batch
+
+    def _screen(self, frame: pl.DataFrame, records: Records) -> pl.DataFrame:
+        broken = frame.select(rule.broken.fill_null(value=False).alias(str(place)) for place, rule in enumerate(_RULES))
+        bad = broken.select(pl.any_horizontal(pl.all())).to_series()
+        for index in bad.arg_true().to_list():
+            rule = _RULES[broken.row(index).index(True)]
+            data = records.matrix[index, :REJECTED_TEXT_LIMIT].tobytes()
+            detail = f"expected {rule.expected}"
+            self.rejected.add_bytes(int(records.offsets[index]) + 1, data, rule.reason, detail=detail, field=rule.field)
+        return frame.filter(~bad)
+
+    def _reject_broken(self, records: Records) -> None:
+        for run, place, size in records.broken:
+            detail = f"{size} bytes after the last whole record"
+            self.reject(run.offset + place, run.data[place:], "cut_off", detail)
+
+    def reject(self, offset: int, data: bytes, reason: str, detail: str) -> None:
+        """Set something aside that is no record."""
+        self.rejected.add_bytes(offset + 1, data, reason, detail=detail)
+
+
+def _fits(template: Template, body: bytes) -> bool:
+    """Say whether a set may consist of such records: nothing but padding is left."""
+    if not template.fixed:
+        return len(body) >= template.record_bytes
+    return len(body) >= template.record_bytes and len(body) % template.record_bytes <= MAX_PADDING
+
+
+def _laid_out(template: Template, runs: list[Run]) -> Records:
+    return fixed_records(template, runs) if template.fixed else variable_records(template, runs)
+
+
+@dataclass(frozen=True, slots=True)
+class NetFlow:
+    """NetFlow v5, v9 and IPFIX.
+
+    Parameters
+    ----------
+    shared : tuple of bytes
+        Datagrams with the templates of other files, as `Recognition.shared` has them.
+    """
+
+    shared: tuple[bytes, ...] = ()
+    name = NAME
+    has_time = True
+
+    @property
+    def native_columns(self) -> Mapping[str, pl.DataType]:
+        """What a record says beside the canonical columns."""
+        return NATIVE
+
+    @property
+    def shortcut_columns(self) -> Mapping[str, str]:
+        """None is known."""
+        return {}
+
+    def recognise(self, head: Head) -> Recognition | Refusal | None:
+        """Recognise datagrams at the beginning, or a capture of which most packets are some."""
+        captured = is_capture(head.data)
+        if captured and not _is_export(head.data):
+            return None
+        if not captured and not looks_like_one(head.data[:64]):
+            return None
+        decoder, shared, versions = _Decoder(), dict[bytes, None](), set[int]()
+        for datagram in _datagrams(io.BytesIO(head.data), decoder):
+            if (header := read_header(datagram.data)) is not None and not datagram.damage:
+                versions.add(header.version)
+                decoder.add(datagram)
+                _share(datagram, header, shared)
+        variant = "+".join(VERSIONS[version] for version in sorted(versions))
+        notes = [_ONE_WAY]
+        if head.complete and not decoder.groups:
+            notes = ["its templates are not in the file: they are taken from the other files of the run"]
+            if not decoder.waiting:
+                notes = ["holds templates only, no records"]
+        variant += " in a capture" * captured
+        return Recognition(NAME, variant, has_time=True, notes=tuple(notes), shared=tuple(shared))
+
+    def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
+        """Read datagrams; see `Reader.read`."""
+        del source  # the format has no error of its own
+        schema, decoder = batch_schema(self), _Decoder(_templates_of(self.shared))
+        for datagram in _datagrams(stream, decoder):
+            decoder.add(datagram)
+            if decoder.group_bytes * EXPANSION >= batch_bytes and (batch := decoder.take(schema)).read:
+                yield batch
+        if (batch := decoder.take(schema)).read:
+            yield batch
+        decoder.finish()
+        if (batch := decoder.take(schema)).read:
+            yield batch
+
+
+def _datagrams(stream: BinaryIO, decoder: _Decoder) -> Iterator[Datagram]:
+    """Give the datagrams of a file; packets of a capture that carry none are counted."""
+    beginning = stream.read(4)
+    whole = stream_of(chain([beginning], iter(lambda: stream.read(HEAD_BYTES), b"")))
+    if not is_capture(beginning):
+        yield from read_datagrams(whole)
+        return
+    try:
+        for packet in read_packets(whole):
+            payload = udp_payload(packet)
+            if payload is None or not looks_like_one(payload.data[:64]):
+                decoder.skipped["other_packet"] += 1
+            else:
+                yield Datagram(payload.offset, payload.data, payload.sender)
+    except DamagedCaptureError as error:
+        decoder.reject(error.offset, b"", "damaged_capture", str(error))
+
+
+def _is_export(data: bytes) -> bool:
+    """Say whether most of the first packets of a capture are export datagrams."""
+    total, exports = 0, 0
+    try:
+        for packet in islice(read_packets(io.BytesIO(data)), PACKETS_LOOKED_AT):
+            total += 1
+            payload = udp_payload(packet)
+            exports += payload is not None and looks_like_one(payload.data[:64])
+    except DamagedCaptureError:
+        pass  # the beginning of a file ends anywhere
+    return exports * 2 > total
+
+
+def _share(datagram: Datagram, header: Header, shared: dict[bytes, None]) -> None:
+    """Keep each set of templates of a datagram once, as a datagram of its own without time and sequence."""
+    for number, begin, end, damage in sets_of(datagram.data, header) if header.version != 5 else ():
+        if number in _TEMPLATE_SETS[header.version] and not damage:
+            body = datagram.data[begin - 4 : end]
+            length = header.bytes + len(body) if header.version == 10 else 1
+            beginning = header.version.to_bytes(2, "big") + length.to_bytes(2, "big")
+            alone = beginning + bytes(header.bytes - 8) + header.source.to_bytes(4, "big") + body
+            if sum(map(len, shared)) + len(alone) <= SHARED_BYTES:
+                shared[alone] = None
+
+
+def _templates_of(shared: tuple[bytes, ...]) -> dict[tuple[int, int, int], tuple[Template, ...]]:
+    """Return the different templates of other files, by version, source id and number."""
+    found: dict[tuple[int, int, int], dict[tuple[object, ...], Template]] = {}
+    for data in shared:
+        decoder = _Decoder()
+        decoder.add(Datagram(0, data))
+        for (source, number), template in decoder.templates.items():
+            found.setdefault((*source[1:], number), {})[template.fields, template.lengths] = template
+    return {key: tuple(templates.values()) for key, templates in found.items()}
