@@ -13,3 +13,4 @@ lock() { # name, then what to lock
 lock run pyproject.toml --group build
 constraints=constraints-prefect2 lock prefect2 pyproject.toml --group build --group test
 lock dev pyproject.toml --extra dask --extra pcap --group build --group services --group test --group check
+lock fuzz --group pyproject.toml:fuzz

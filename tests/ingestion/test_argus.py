@@ -110,7 +110,7 @@ def test_local_times_are_read_in_their_zone() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason", "field"),
     [
-        ("2026/03/02 09:00:01.000001", "1970/01/01 01:00:00.000000", "no_clock", "ts"),
+        ("2026/03/02 09:00:01.000001", "1960/01/01 01:00:00.000000", "bad_time", "ts"),
         ("2026/03/02 09:00:01.000001", "09:00:01", "bad_time", "ts"),
         ("2026/03/02 09:00:01.000001", "9999/03/02 09:00:01", "bad_time", "ts"),
         (",tcp,", ",man,", "management_record", "proto"),
@@ -161,12 +161,19 @@ def test_real_flows_are_read_whole(shared_data: Callable[[str], Path]) -> None:
     assert botnet.rows["resp_ip_bytes"].min() == 0
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_a_connection_of_a_sensor_without_a_clock_is_kept_without_a_time(zone: str) -> None:
+    found = read(COMMAS.replace(b"2026/03/02 09:00:01.000001", b"1970/01/01 01:00:00.000000"), zone)
+    assert found.rows["ts"].is_null().to_list() == [True, False, False, False, False]
+    assert found.rejected.is_empty()
+    assert found.nulled["ts"] == 1
+
+
 @pytest.mark.shared_data
-def test_real_flows_of_a_sensor_without_a_clock_are_set_aside(shared_data: Callable[[str], Path]) -> None:
+def test_real_flows_of_a_sensor_without_a_clock_are_kept(shared_data: Callable[[str], Path]) -> None:
     data = (shared_data("argus-binetflow") / "test5.tabs.binetflow").read_bytes()
     found = read(data)
-    assert dict(found.rejected["reason"].value_counts().iter_rows()) == {"no_clock": 6724, "management_record": 1}
-    assert found.rows.is_empty()
-    dated = read(data.replace(b"1970/01/01", b"2018/05/10")).rows
-    assert dict(dated.group_by("is_attack").agg(pl.len()).iter_rows()) == {True: 6277, None: 447}
-    assert set(dated["label"]) == {"Malware-UDP-DNS", "Malware-TCP", "BACKGROUND", None}
+    assert found.rejected["reason"].to_list() == ["management_record"]
+    assert found.rows["ts"].null_count() == found.nulled["ts"] == found.rows.height == 6724
+    assert dict(found.rows.group_by("is_attack").agg(pl.len()).iter_rows()) == {True: 6277, None: 447}
+    assert set(found.rows["label"]) == {"Malware-UDP-DNS", "Malware-TCP", "BACKGROUND", None}

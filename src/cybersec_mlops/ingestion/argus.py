@@ -4,7 +4,8 @@ Source: ``ra`` of https://openargus.org with the columns of CTU-13 (Garcia et al
 https://www.stratosphereips.org/datasets-ctu13). What it copes with, and how:
 
 - local times without a zone: an option;
-- rows of 1970, which a sensor without a clock writes, and Argus's own management records are rejected;
+- times of 1970, which a sensor without a clock writes, are null, the row is kept and the time counted; Argus's own
+  management records are rejected;
 - hexadecimal ports, which are the type and code of ICMP, and missing ones are null, the row is kept;
 - addresses of a MAC, of IPv6, blanks around the direction;
 - ``SrcBytes`` and ``TotBytes`` count whole packets, so they are the canonical ``*_ip_bytes``; the responder's part is
@@ -29,10 +30,10 @@ from cybersec_mlops.connections import BACKGROUND, BENIGN, CONNECTION_SCHEMA
 from cybersec_mlops.ingestion.connection_rules import (
     COUNT,
     DURATION,
+    LAST_SECOND,
     PORT,
     checked_zone,
     not_a_duration,
-    not_a_time,
     not_an_address,
     parse_times,
 )
@@ -76,6 +77,9 @@ _PORTS: Final = ("orig_p", "resp_p")
 _HEXADECIMAL: Final = r"^0[xX][0-9A-Fa-f]{1,8}$"
 _TIME: Final = "a time like 2011/08/10 09:46:53.047277"
 _TIME_FORMATS: Final = ("%Y/%m/%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+_DAY: Final = 86_400
+_NO_CLOCK: Final = pl.col("ts_parsed").dt.epoch("s") < 365 * _DAY
+"""1970, in whatever zone."""
 _MALICIOUS: Final = frozenset({"botnet", "malware", "malicious", "attack", "cc", "ddos"})
 
 
@@ -155,7 +159,7 @@ def _form(names: list[str], timezone: str) -> Form | None:
         tuple(rule for rule in _rules(targets) if rule.field in targets),
         prepare=partial(_prepare, timezone=timezone),
         finish=_finish,
-        impossible=_hexadecimal_ports,
+        impossible=_nulled,
     )
 
 
@@ -177,9 +181,8 @@ def _port(name: str) -> pl.Expr:
 def _rules(targets: set[str]) -> Iterator[Rule]:
     yield Rule("proto", "management_record", "a flow, not a record of Argus itself", pl.col("proto") == "man")
     yield from (missing(name) for name in ("ts", "proto", "orig_h", "resp_h", "duration_s"))
-    yield not_a_time("ts", "ts_parsed", _TIME)
-    no_clock = pl.col("ts_parsed").dt.epoch("d") < 365
-    yield Rule("ts", "no_clock", "a time after 1970: the sensor had no clock", no_clock)
+    seconds = pl.col("ts_parsed").dt.epoch("s")
+    yield Rule("ts", "bad_time", _TIME, seconds.is_null() | ~seconds.is_between(-_DAY, LAST_SECOND))
     yield not_a_duration()
     for name in _PORTS:
         parsed = pl.col(f"{name}_parsed")
@@ -195,15 +198,16 @@ def _rules(targets: set[str]) -> Iterator[Rule]:
         yield Rule("orig_pkts", COUNT[0], "no more than TotPkts", pl.col("orig_pkts") > pl.col("argus_packets"))
 
 
-def _hexadecimal_ports(frame: pl.DataFrame) -> dict[str, int]:
-    counts = {name: int((frame[name].is_not_null() & frame[f"{name}_parsed"].is_null()).sum()) for name in _PORTS}
+def _nulled(frame: pl.DataFrame) -> dict[str, int]:
+    counts = {"ts": int(frame.select(_NO_CLOCK.sum()).item())}
+    counts |= {name: int((frame[name].is_not_null() & frame[f"{name}_parsed"].is_null()).sum()) for name in _PORTS}
     return {name: count for name, count in counts.items() if count}
 
 
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     have = set(frame.columns)
     changes = [
-        pl.col("ts_parsed").alias("ts"),
+        pl.when(~_NO_CLOCK).then("ts_parsed").alias("ts"),
         (pl.col("total_bytes") - pl.col("orig_ip_bytes")).alias("resp_ip_bytes"),
         *(pl.col(f"{name}_parsed").cast(CONNECTION_SCHEMA[name]).alias(name) for name in _PORTS),
     ]

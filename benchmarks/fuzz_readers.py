@@ -1,0 +1,235 @@
+"""A coverage-guided fuzzer of every reader and every decompressor: how many inputs, how much code, what broke.
+
+    pip install --require-hashes -r requirements/fuzz.txt   # atheris: libFuzzer for Python
+    nice .venv/bin/python benchmarks/fuzz_readers.py [--seconds 120] [--only NAME] [--keep FOLDER]
+
+For each reader a process mutates our samples of its format for so many seconds and checks the laws on every input: it
+is recognised or refused, never more; nothing is raised but `DataError`; every batch has the schema; every row is
+accounted for once, in order; the rows do not depend on the size of the batches (one input in sixteen); the decompressed
+size is bounded. What breaks one is written to FOLDER and printed; the last line says how many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+SAMPLES = Path(__file__).resolve().parents[1] / "tests" / "ingestion" / "samples"
+COMPRESSION = "decompressors"
+MAX_BYTES = 4096
+MAX_LINE_BYTES = 1500
+FREE_BYTES = 1 << 20
+TOKENS = (
+    *(
+        "\\x09",
+        ",",
+        ";",
+        "|",
+        " ",
+        "\\x0a",
+        "\\x0d\\x0a",
+        '\\"',
+        "-",
+        "(empty)",
+        "#fields\\x09",
+        "#separator \\\\x09\\x0a",
+        "#close",
+    ),
+    *(
+        "\\x00",
+        "\\xff",
+        "\\xef\\xbb\\xbf",
+        "\\xed\\xa0\\x80",
+        "NaN",
+        "nan",
+        "Infinity",
+        "-inf",
+        "1e999",
+        "-0.0",
+        "0x0050",
+    ),
+    *("18446744073709551616", "-9223372036854775809", "253402300799", "1969-12-31", "9999-12-31T23:59:59Z", "24:00:00"),
+    *("{", "}", "[", "]", ":", "null", "true", '{\\"', '\\":', "\\\\ud800", "127.0.0.1", "::1", "65536", "tcp", "icmp"),
+)
+
+
+def main() -> None:
+    """Fuzz in this process where --target says what, else each target in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=120, help="for each target")
+    parser.add_argument("--only", default="", help="only targets whose name holds this")
+    parser.add_argument("--keep", type=Path, help="where inputs that broke a law are written; default: a new folder")
+    parser.add_argument("--target", help=argparse.SUPPRESS)
+    given, rest = parser.parse_known_args()
+    if given.target:
+        fuzz(given.target, rest)
+        return
+    from cybersec_mlops.ingestion.readers import READERS
+
+    keep = given.keep or Path(tempfile.mkdtemp(prefix="cybersec-mlops-fuzz-"))
+    print("| target | seconds | inputs | per second | branches seen | broken laws |\n|---|---:|---:|---:|---:|---:|")
+    totals = [0, 0]
+    for target in (COMPRESSION, *READERS):
+        if given.only in target:
+            inputs, broken = run_target(target, given.seconds, keep / target)
+            totals = [totals[0] + inputs, totals[1] + broken]
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}: {totals[0]:,} inputs, {totals[1]} of them broke a law (kept in {keep})")
+
+
+def run_target(target: str, seconds: int, keep: Path) -> tuple[int, int]:
+    """Fuzz one target in a process of its own, print its line, return the inputs and those that broke a law."""
+    (keep / "corpus").mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds_of(target)):
+        (keep / "corpus" / f"seed-{number}").write_bytes(seed[:MAX_BYTES])
+    (keep / "tokens").write_text("".join(f'"{token}"\n' for token in TOKENS))
+    inputs = branches = broken = 0
+    spent = 0.0
+    while spent < seconds:  # goes on behind an input that broke a law
+        options = [
+            f"-max_total_time={int(seconds - spent) or 1}",
+            f"-max_len={MAX_BYTES}",
+            "-timeout=60",
+            "-rss_limit_mb=4096",
+        ]
+        options += ["-print_final_stats=1", f"-dict={keep / 'tokens'}", f"-artifact_prefix={keep}/broken-"]
+        begun = datetime.now(UTC)
+        done = subprocess.run(
+            [sys.executable, __file__, "--target", target, *options, str(keep / "corpus")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "POLARS_MAX_THREADS": "1"},
+            check=False,
+        )
+        spent += (datetime.now(UTC) - begun).total_seconds()
+        told = done.stdout.decode(errors="replace")
+        inputs += _last(r"stat::number_of_executed_units: (\d+)", told)
+        branches = max(branches, _last(r"cov: (\d+)", told))
+        if done.returncode:
+            broken += 1
+            print(told[-3000:], file=sys.stderr)
+            if not inputs:
+                break
+    print(f"| `{target}` | {spent:.0f} | {inputs:,} | {inputs / spent:,.0f} | {branches:,} | {broken} |", flush=True)
+    return inputs, broken
+
+
+def _last(pattern: str, text: str) -> int:
+    found = re.findall(pattern, text)
+    return int(found[-1]) if found else 0
+
+
+def seeds_of(target: str) -> Iterator[bytes]:
+    """Give the samples that a target begins from."""
+    from cybersec_mlops.ingestion.reader import Head, Recognition
+    from cybersec_mlops.ingestion.readers import READERS
+
+    for path in sorted(SAMPLES.iterdir()):
+        content = path.read_bytes()
+        if target == COMPRESSION:
+            yield from _packed(content[:200])
+        elif isinstance(READERS[target].recognise(Head(content, complete=True)), Recognition):
+            yield content
+            yield content[: content.rfind(b"\n", 0, 2 * len(content) // 3) + 1]
+
+
+def _packed(content: bytes) -> Iterator[bytes]:
+    import zstandard
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", content)
+    yield from (gzip.compress(content), bz2.compress(content), lzma.compress(content), zstandard.compress(content))
+    yield file.getvalue()
+
+
+def fuzz(target: str, options: list[str]) -> None:
+    """Mutate and check until the time is over or a law is broken."""
+    import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    with atheris.instrument_imports(include=["cybersec_mlops.ingestion"]):
+        from cybersec_mlops.ingestion.readers import READERS
+    from cybersec_mlops.ingestion.limits import Limits, applied
+
+    check = check_compression if target == COMPRESSION else lambda data: check_reader(READERS[target], data)
+
+    def one(data: bytes) -> None:
+        with applied(Limits(max_line_bytes=MAX_LINE_BYTES, ratio_free_bytes=FREE_BYTES, max_ratio=200, max_headers=5)):
+            check(data)
+
+    atheris.Setup([sys.argv[0], *options], one)
+    atheris.Fuzz()
+
+
+def check_compression(data: bytes) -> None:
+    """Decompress: bounded content, or `DataError`."""
+    from cybersec_mlops.errors import DataError
+    from cybersec_mlops.ingestion.compression import decompress
+
+    size, hint = 0, "none is needed"
+    try:
+        stream = decompress(io.BytesIO(data), source="fuzz")
+        while piece := stream.read(1 << 16):
+            size += len(piece)
+    except DataError as error:
+        hint = error.hint
+    assert hint
+    assert size <= FREE_BYTES + (2 << 20) + 200 * len(data)
+
+
+def check_reader(reader, data: bytes) -> None:  # type: ignore[no-untyped-def]
+    """Recognise and read: every law of `tests/ingestion/test_readers.py` that holds for any bytes."""
+    from cybersec_mlops.errors import DataError
+    from cybersec_mlops.ingestion.reader import Head
+
+    answer = reader.recognise(Head(data, complete=True))
+    assert answer is None or answer.__class__.__name__ in ("Recognition", "Refusal")
+    try:
+        whole = list(reader.read(io.BytesIO(data), source="fuzz"))
+        also_small = sum(data[-2:]) % 16 == 0
+        pieces = list(reader.read(io.BytesIO(data), source="fuzz", batch_bytes=61)) if also_small else None
+    except DataError:
+        return
+    found = check_batches(reader, whole)
+    if pieces is not None:
+        assert check_batches(reader, pieces) == found, "the rows depend on the batches"
+
+
+def check_batches(reader, batches) -> list[tuple[object, ...]]:  # type: ignore[no-untyped-def]
+    """Check the schema and the accounts; return everything that was read, in order."""
+    from cybersec_mlops.ingestion.reader import REJECTED_ROWS, batch_schema
+
+    rows, seen = list[tuple[object, ...]](), list[int]()
+    skipped: dict[str, int] = {}
+    schema = batch_schema(reader)
+    for batch in batches:
+        assert dict(batch.rows.schema) == schema
+        assert dict(batch.rejected.schema) == REJECTED_ROWS
+        assert batch.read > 0
+        assert batch.read == batch.rows.height + batch.rejected.height + sum(batch.skipped.values())
+        assert batch.rows["raw_line"].null_count() == batch.rejected["reason"].null_count() == 0
+        assert batch.rows["raw_line"].is_sorted()
+        assert (
+            batch.rejected["text"].str.len_chars().max() is None or batch.rejected["text"].str.len_chars().max() <= 500
+        )
+        seen += [*batch.rows["raw_line"], *batch.rejected["raw_line"]]
+        rows += [tuple(map(repr, row)) for frame in (batch.rows, batch.rejected) for row in frame.iter_rows()]
+        for reason, count in batch.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    assert len(seen) == len(set(seen)), "a line is accounted for twice"
+    return [*sorted(rows, key=str), *sorted(skipped.items())]
+
+
+if __name__ == "__main__":
+    main()
