@@ -46,6 +46,14 @@ def test_ragged_lines_that_make_up_for_each_other_are_found() -> None:
     assert rejected["raw_line"].to_list() == [1, 3]
 
 
+def test_they_are_found_where_the_last_column_is_not_read() -> None:
+    rejected = Rejected()
+    layout = Layout(",", (Column("a", pl.Int64()), Column("b", pl.String()), None))
+    cells = read_cells(Lines(b"1,x\n2,x,2\n3,x,3,d\n", 1), layout, rejected)
+    assert cells.frame.rows() == [(2, "x")]
+    assert rejected.frame().select("raw_line", "reason").rows() == [(1, "ragged_row"), (3, "ragged_row")]
+
+
 def test_values_that_cannot_be_parsed_are_known() -> None:
     cells, rejected = cells_of(b"1,x,1,d\nx,x,y,d\n3,x,,d\n")
     failed = {(rule.field, rule.reason, rule.expected): series.to_list() for rule, series in cells.failed.items()}

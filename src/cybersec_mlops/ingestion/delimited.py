@@ -72,7 +72,7 @@ def read_cells(lines: Lines, layout: Layout, rejected: Rejected, *, quoted: bool
     if quoted and b'"' in lines.data:
         lines = _unquote(lines, layout, rejected)
     separators = lines.codes == ord(layout.separator)
-    if np.count_nonzero(separators) != lines.height * (len(layout.columns) - 1):
+    if not _all_fit(lines, separators, len(layout.columns) - 1):
         lines = _drop_ragged(lines, layout, separators, rejected)
     try:
         return Cells(lines, _parse(lines, layout), {})
@@ -83,6 +83,14 @@ def read_cells(lines: Lines, layout: Layout, rejected: Rejected, *, quoted: bool
     except PolarsError:
         frame = _parse(lines, layout, ignore_errors=True)
         return Cells(lines, frame, _failed(frame, _parse(lines, layout, as_text=True), layout))
+
+
+def _all_fit(lines: Lines, separators: np.ndarray, each: int) -> bool:
+    """Say whether every line has so many separators: one too many here may make up for one too few there."""
+    if not each or np.count_nonzero(separators) != lines.height * each:
+        return not each and not separators.any()
+    places = np.flatnonzero(separators).reshape(lines.height, each)
+    return bool(((places[:, 0] >= lines.starts) & (places[:, -1] < lines.ends)).all())
 
 
 def _parse(lines: Lines, layout: Layout, *, ignore_errors: bool = False, as_text: bool = False) -> pl.DataFrame:
