@@ -116,8 +116,8 @@ def test_real_folders_are_described(shared_data: Callable[[str], Path]) -> None:
     eve = found["slips_test6-malicious.eve.json"]
     assert (eve.read, eve.kept, eve.skipped["other_event:alert"]) == (5000, 3512, 745)
     clockless = found["test5.tabs.binetflow"]
-    assert (clockless.kept, clockless.rejected) == (0, {"no_clock": 6724, "management_record": 1})
-    assert clockless.hosts is None
+    assert (clockless.kept, clockless.rejected) == (6724, {"management_record": 1})
+    assert (clockless.first, clockless.nulled["ts"]) == (None, 6724)
 
 
 def test_templates_may_be_in_another_file(tmp_path: Path) -> None:
