@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
@@ -23,9 +23,11 @@ from cybersec_mlops.ingestion.originals import (
     write_manifest,
     write_receipt,
 )
-from cybersec_mlops.ingestion.reader import HEAD_BYTES, Recognition
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise, refused
 from cybersec_mlops.ingestion.sources import Skipped, Source, expand
+from cybersec_mlops.ingestion.zeek_conn import ZeekConn
+from cybersec_mlops.ingestion.zeek_joined import recognise_joined
 from cybersec_mlops.simulate.writers import is_synthetic_head
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
@@ -54,16 +56,28 @@ def find_sources(
     DataError
         A source that is not there, a file that almost is of a known format, or nothing usable in all of them.
     """
-    used: dict[str, Source] = {}
-    skipped: list[Skipped] = []
+    used, skipped = dict[str, Source](), list[Skipped]()
+    beside: list[tuple[Source, JoinedLog]] = []
+    connections = False
     for name in sources:
         expansion = expand(name)
         skipped += expansion.skipped
         for source in expansion.sources:
-            if not source.explicit and (reason := _why_passed_over(source, format, mappings)):
-                skipped.append(Skipped(source.name, reason))
-            elif source.place not in used or source.explicit:
-                used[source.place] = source
+            answer = _answer(source, format, mappings)
+            connections |= isinstance(answer, Recognition) and answer.format == ZeekConn.name
+            if isinstance(answer, JoinedLog):
+                beside.append((source, answer))
+            elif isinstance(answer, Recognition) or source.explicit:  # whose error is told when it is stored
+                _take(used, source)
+            elif answer.passable:
+                skipped.append(Skipped(source.name, answer.message))
+            else:
+                raise refused(answer, source=source.name)
+    for source, log in beside:
+        if connections or source.explicit:
+            _take(used, replace(source, joined=connections))
+        else:
+            skipped.append(Skipped(source.name, log.otherwise.message))
     if not used:
         raise DataError(
             "no file that can be used" + (f": {_summary(skipped)}" if skipped else " was named"),
@@ -73,24 +87,47 @@ def find_sources(
     return Found(tuple(used.values()), tuple(skipped))
 
 
+def _take(used: dict[str, Source], source: Source) -> None:
+    if source.place not in used or source.explicit:
+        used[source.place] = source
+
+
 def _summary(skipped: list[Skipped]) -> str:
     shown = "; ".join(f"{item.name} {item.reason}" for item in skipped[:3])
     return f"{shown}; and {len(skipped) - 3} more" if len(skipped) > 3 else shown
 
 
-def _why_passed_over(
+@dataclass(frozen=True, slots=True)
+class JoinedLog:
+    """A log that is joined to connections, where there are any."""
+
+    recognition: Recognition
+    otherwise: Refusal
+    """What it is without a conn log beside it."""
+
+
+def _answer(
     source: Source,
     format: str | None,  # noqa: A002
     mappings: Sequence[NamedMapping],
-) -> str | None:
+) -> Recognition | Refusal | JoinedLog:
     with source.open() as file:
         head = read_head(decompress(file, source=source.name))
-        answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
-    if isinstance(answer, Recognition):
-        return None
-    if answer.passable:
-        return answer.message
-    raise refused(answer, source=source.name)
+    return what_is(head, format=format, mappings=mappings)
+
+
+def what_is(
+    head: Head,
+    *,
+    format: str | None = None,  # noqa: A002
+    mappings: Sequence[NamedMapping] = (),
+) -> Recognition | Refusal | JoinedLog:
+    """Say what a file of this beginning is; see `recognise`."""
+    answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
+    if isinstance(answer, Recognition) or format not in (None, ZeekConn.name):
+        return answer
+    joined = recognise_joined(head)
+    return answer if joined is None else JoinedLog(joined, answer)
 
 
 class _Hashing(io.RawIOBase):
@@ -155,7 +192,8 @@ def inspect_original(
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
         stream = io.BufferedReader(content, HEAD_BYTES)
         head = read_head(stream)
-        answer = recognise(head, format=format, mappings=[one.reader for one in mappings])
+        found = what_is(head, format=format, mappings=mappings)
+        answer = (found.recognition if source.joined else found.otherwise) if isinstance(found, JoinedLog) else found
         if not isinstance(answer, Recognition):
             raise refused(answer, source=source.name)
         try:

@@ -17,13 +17,15 @@ from typing import Any, BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.errors import DataError
-from cybersec_mlops.ingestion.compression import Decompressed, decompress
+from cybersec_mlops.ingestion.compression import MAGIC_BYTES, Decompressed, compression_of, decompress
 from cybersec_mlops.ingestion.draft import draft_mapping
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import SHARING, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise
 from cybersec_mlops.ingestion.sources import Source, expand
+from cybersec_mlops.ingestion.zeek_conn import ZeekConn
+from cybersec_mlops.ingestion.zeek_joined import FORMATS, read_joined, recognise_joined
 from cybersec_mlops.simulate.writers import is_synthetic_head
 
 MAX_HOSTS: Final = 1_000_000
@@ -112,11 +114,55 @@ def inspect_sources(
     expansions = [expand(name) for name in sources]
     everything = [source for expansion in expansions for source in expansion.sources]
     shared = cache(partial(_shared, everything))
+    beside = cache(lambda: any(_is_conn_log(source) for source in everything))
     for expansion in expansions:
         for item in expansion.skipped:
             yield Inspected(item.name, 0, status="passed over", problem=item.reason)
         for source in expansion.sources:
-            yield inspect_source(source, format=format, timezone=timezone, mappings=mappings, shared=shared)
+            found = inspect_source(source, format=format, timezone=timezone, mappings=mappings, shared=shared)
+            if found.format is None and found.status != "usable" and format in (None, ZeekConn.name):
+                found = _inspect_joined(source, beside) or found
+            yield found
+
+
+def _is_conn_log(source: Source) -> bool:
+    try:
+        answer = recognise(_head_of(source))
+    except DataError:
+        return False
+    return isinstance(answer, Recognition) and answer.format == ZeekConn.name
+
+
+def _head_of(source: Source) -> Head:
+    with source.open() as file:
+        return read_head(decompress(file, source=source.name))
+
+
+def _inspect_joined(source: Source, beside: Callable[[], bool]) -> Inspected | None:
+    """Describe a log that is joined to the connections of another; None where it is none, or there are none."""
+    try:
+        head = _head_of(source)
+        answer = recognise_joined(head)
+        if answer is None or not beside():
+            return None
+        kind = compression_of(_magic_of(source))
+        found = Inspected(source.name, source.bytes, compression=kind, format=answer.format, variant=answer.variant)
+        found.notes = answer.notes
+        with source.open() as file:
+            stream = decompress(file, source=source.name)
+            for batch in read_joined(stream, main=FORMATS[answer.format], source=source.name):
+                used = {f"joined:{kind}": rows for kind, rows in batch.used.items()}
+                rows = pl.DataFrame(schema={"ts": pl.Datetime("us", "UTC"), "label": pl.String()})
+                _add(found, Batch(rows, batch.rejected, {**batch.skipped, **used}), Counter(found.rejected))
+                found.rejected = dict(Counter(found.rejected) + Counter(batch.rejected["reason"].to_list()))
+    except DataError:
+        return None
+    return found
+
+
+def _magic_of(source: Source) -> bytes:
+    with source.open() as file:
+        return file.read(MAGIC_BYTES)
 
 
 def inspect_source(

@@ -37,6 +37,8 @@ class Source:
     opener: Callable[[], BinaryIO] = field(repr=False, compare=False)
     place: str = field(default="", repr=False)
     """Where it is, exactly: two names of one file have one place."""
+    joined: bool = False
+    """Whether it is a log that is joined to the connections of another (Zeek's dns, http and ssl)."""
 
     def open(self) -> BinaryIO:
         """Open it at its beginning.

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cybersec_mlops.connections import CONNECTION_SCHEMA
+from cybersec_mlops.ingestion.zeek_aggregates import KEYS, KINDS, combine
 from cybersec_mlops.transformation.behaviour import CONTEXT_COLUMNS
 from cybersec_mlops.transformation.staging import Staged, StagedPart, staged_parts
 
@@ -31,6 +33,8 @@ class Slice:
     """The staged parts that hold its rows."""
     past_paths: tuple[str, ...] = ()
     """The staged parts that hold what happened in the look-back before it."""
+    joined: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Kinds of logs to the files that say more of connections, those of this slice among them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -39,7 +43,8 @@ class Slice:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Slice:
         """Read the JSON form."""
-        return cls(value["start_us"], value["end_us"], tuple(value["paths"]), tuple(value["past_paths"]))
+        joined = tuple((kind, tuple(paths)) for kind, paths in value["joined"])
+        return cls(value["start_us"], value["end_us"], tuple(value["paths"]), tuple(value["past_paths"]), joined)
 
 
 def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -> tuple[Slice, ...]:
@@ -48,15 +53,20 @@ def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -
     The cuts depend on the times of all rows and not on the parts that hold them. A second with more than `slice_rows`
     connections stays in one piece.
     """
-    parts = list(staged_parts(tuple(staged)))
+    parts, joined = list(staged_parts(tuple(staged))), _joined(staged)
     slices: list[Slice] = []
     bounds = _boundaries(staged, slice_rows)
     for start, end in pairwise(bounds):
         own = _overlapping(parts, start, end)
         past = _overlapping(parts, start - lookback_s * _SECOND_US, start)
-        slices.append(Slice(start, end, own, past))
-    slices += [Slice(None, None, (part.path,)) for part in parts if part.timed_rows < part.rows]
+        slices.append(Slice(start, end, own, past, joined))
+    slices += [Slice(None, None, (part.path,), (), joined) for part in parts if part.timed_rows < part.rows]
     return tuple(slices)
+
+
+def _joined(staged: Sequence[Staged]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    kinds = sorted({kind for one in staged for kind in one.joined})
+    return tuple((kind, tuple(path for one in staged for path in one.joined.get(kind, ()))) for kind in kinds)
 
 
 def _boundaries(staged: Sequence[Staged], slice_rows: int) -> list[int]:
@@ -79,8 +89,24 @@ def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> tuple[str
 
 def read_slice(piece: Slice, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Read the rows of a slice with the given columns, in `ORDER`; those that a staged part lacks are null."""
-    rows = _map(piece.paths, columns)
-    return rows[_in_order(rows, piece)]
+    asked = {kind: paths for kind, paths in piece.joined if not columns.keys().isdisjoint(KINDS[kind].features)}
+    made = {name for kind in asked for name in KINDS[kind].features}
+    ends = {name: CONNECTION_SCHEMA[name] for name in KEYS} if asked else {}
+    rows = _map(piece.paths, {name: dtype for name, dtype in {**columns, **ends}.items() if name not in made})
+    rows = rows[_in_order(rows, piece)]
+    for kind, paths in asked.items():
+        rows = join_log(rows, kind, paths)
+    return rows.select(list(columns))
+
+
+def join_log(rows: pl.DataFrame, kind: str, paths: Sequence[str]) -> pl.DataFrame:
+    """Add what the logs of one kind say of these connections; null where they say nothing.
+
+    Two connections with one uid between the same ends (one log given twice, in two forms) both get all of it.
+    """
+    wanted = rows.lazy().select(KEYS).drop_nulls().unique()
+    partial = pl.scan_parquet(list(paths)).join(wanted, on=KEYS, how="semi").collect(engine="streaming")
+    return rows.join(combine(kind, partial), on=KEYS, how="left", maintain_order="left")
 
 
 def read_past(piece: Slice, columns: Mapping[str, pl.DataType], lookback_s: int) -> pl.DataFrame:

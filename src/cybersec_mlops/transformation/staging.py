@@ -19,6 +19,9 @@ from cybersec_mlops.ingestion.ingest import open_original
 from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.ingestion.reader import Batch
+from cybersec_mlops.ingestion.zeek_aggregates import KINDS
+from cybersec_mlops.ingestion.zeek_conn import ZeekConn
+from cybersec_mlops.ingestion.zeek_joined import FORMATS, read_joined
 from cybersec_mlops.storage.objects import ObjectStore
 
 REFUSED_ROWS: Final = 100_000
@@ -59,6 +62,8 @@ class Staged:
     """Columns that are known to give the label away in its format, and why."""
     seconds: str | None = None
     """Arrow file of how many rows each ``second`` since the epoch has (``len``); None where no row has a time."""
+    joined: dict[str, list[str]] = field(default_factory=dict)
+    """Kind of log to the Parquet files with what it says of connections (`zeek_aggregates`)."""
 
     @property
     def kept(self) -> int:
@@ -108,11 +113,18 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
         When the stored bytes are not those that the hash names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    reader = reader_for(original, raw, timezone=timezone)
     made = _Parts(original, folder)
+    if original.format in FORMATS:
+        joined = _stage_joined(original, raw, made, folder)
+        made.finish()
+        counted = (tuple(made.rejected), dict(made.reasons), dict(made.skipped))
+        return Staged(original.sha256, original.format, original.synthetic, (), *counted, joined=joined)
+    reader = reader_for(original, raw, timezone=timezone)
     with open_original(original, raw) as stream:
         for batch in reader.read(stream, source=original.source_name):
             made.add(batch)
+    several = original.format == ZeekConn.name and any(f"other_stream:{kind}" in made.skipped for kind in KINDS)
+    joined = _stage_joined(original, raw, made, folder) if several else {}
     made.finish()
     return Staged(
         original.sha256,
@@ -125,7 +137,26 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
         {name: str(dtype) for name, dtype in reader.native_columns.items()},
         dict(reader.shortcut_columns),
         made.seconds,
+        joined,
     )
+
+
+def _stage_joined(original: Original, raw: ObjectStore, made: _Parts, folder: Path) -> dict[str, list[str]]:
+    """Parse what a log says of connections that others hold; or, in a conn log, what the logs between its rows say."""
+    main = FORMATS.get(original.format)
+    parts: dict[str, list[str]] = {}
+    with open_original(original, raw) as stream:
+        for number, batch in enumerate(read_joined(stream, main=main, source=original.source_name)):
+            used = {f"joined:{kind}": rows for kind, rows in batch.used.items()}
+            made.add(Batch(pl.DataFrame(), batch.rejected, {**batch.skipped, **used}))
+            if main is None:  # they were passed over, and are used
+                made.skipped.subtract({f"other_stream:{kind}": rows for kind, rows in batch.given.items()})
+            for kind, partial in batch.partial.items():
+                path = folder / f"joined-{kind}-{number:06}.parquet"
+                partial.write_parquet(path, compression="lz4")
+                parts.setdefault(kind, []).append(str(path))
+    made.skipped = +made.skipped
+    return parts
 
 
 class _Parts:

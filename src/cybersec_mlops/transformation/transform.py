@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import polars as pl
 from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENANCE_SCHEMA, REJECTED_SCHEMA
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.originals import Original, share
+from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.storage.objects import CHUNK_BYTES, ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.silver import SilverCatalog
@@ -39,10 +40,13 @@ def input_columns(native: Mapping[str, str]) -> dict[str, pl.DataType]:
     return {**PROVENANCE_SCHEMA, "format": pl.String(), **CONNECTION_SCHEMA, **LABEL_SCHEMA, **typed}
 
 
-def native_columns(staged: Iterable[Staged]) -> dict[str, str]:
-    """Return the native columns of all originals, format by format in the order of their names."""
+def native_columns(staged: Sequence[Staged]) -> dict[str, str]:
+    """Return the native columns of all originals, format by format, and at the end those that joined logs give."""
     by_format = {one.format: one.native for one in staged}
-    return {name: dtype for form in sorted(by_format) for name, dtype in by_format[form].items()}
+    kinds = {kind for one in staged for kind in one.joined}
+    native = {name: dtype for form in sorted(by_format) for name, dtype in by_format[form].items()}
+    joined = (columns.features for kind, columns in KINDS.items() if kind in kinds)
+    return native | {name: str(dtype) for features in joined for name, dtype in features.items()}
 
 
 @dataclass(frozen=True, slots=True)
