@@ -30,8 +30,8 @@ BEGIN: Final = "<!-- made by benchmarks/faults.py -->"
 END: Final = "<!-- end of what is made -->"
 HEAD: Final = """\
 {date}, `.venv/bin/python benchmarks/faults.py --write`: {connections:,} simulated connections; SeaweedFS, PostgreSQL
-and a Prefect server as `cybersec-mlops stack up` starts them; {cores} cores shared with other work. An undisturbed run
-took {seconds:.0f} s. After {held} of {done} faults every check held.
+and a Prefect server as `cybersec-mlops stack up` starts them; {cores} cores shared with other heavy work, so that an
+undisturbed run took {seconds:.0f} s: read no speed from this. After {held} of {done} faults every check held.
 
 | fault | exit | ended after | what the user sees | left behind | the next run | checks |
 |---|---|---|---|---|---|---|

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -63,3 +64,12 @@ def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
             socket.create_server(("127.0.0.1", port))
     finally:
         server.stop()
+
+
+def test_another_start_is_waited_for_with_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cybersec_mlops.pipeline.embedded_server.STARTUP_TIMEOUT_S", 0)
+    with (tmp_path / "starting.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(PlatformError, match="another run has been starting") as caught:
+            EmbeddedServer(tmp_path)
+    assert "starting.lock" in caught.value.hint

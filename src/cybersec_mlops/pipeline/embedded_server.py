@@ -132,6 +132,7 @@ def _lock(file: TextIO) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
+                file.close()
                 raise PlatformError(
                     f"another run has been starting its Prefect server for {2 * STARTUP_TIMEOUT_S} s",
                     hint=f"look for a process that hangs; it holds {file.name}",
