@@ -66,6 +66,20 @@ def test_other_failures_are_not_the_servers(error: BaseException | None) -> None
     assert orchestrator.server_failure(error) is None
 
 
+def test_what_was_to_be_reported_is_told_and_not_that_it_could_not_be() -> None:
+    ours = PlatformError("the database is away")
+
+    def report() -> None:
+        try:
+            raise ours
+        except PlatformError:
+            raise answered(500)  # noqa: B904 - as Prefect does
+
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        report()
+    assert orchestrator.server_failure(caught.value) is ours
+
+
 def test_attempts_of_the_client_are_told(told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{URL}/told")
     orchestrator.tell_of_retries()

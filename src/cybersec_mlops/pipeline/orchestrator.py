@@ -73,7 +73,8 @@ def without_user(url: str) -> str:
 def server_failure(error: BaseException | None) -> PlatformError | None:
     """Return what Prefect's client raised as a `PlatformError`, where it means that the server is away.
 
-    Prefect raises what its HTTP client does, or a RuntimeError when it cannot ask for the server's version.
+    Prefect raises what its HTTP client does, or a RuntimeError when it cannot ask for the server's version. Where it was
+    about to report a failure of ours (PostgreSQL is away, and so its server fails as well), that one is returned.
     """
     import httpx
 
@@ -88,6 +89,11 @@ def server_failure(error: BaseException | None) -> PlatformError | None:
         away = "it could not be reached"
     if away is None:
         return None
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, PlatformError):
+        behind = behind.__cause__ or behind.__context__
+    if behind is not None:
+        return behind
     url = without_user(os.environ.get("PREFECT_API_URL", ""))
     return PlatformError(f"the Prefect server at {url} failed: {away}", hint=HINT)
 
