@@ -73,8 +73,8 @@ def without_user(url: str) -> str:
 def server_failure(error: BaseException | None) -> PlatformError | None:
     """Return what Prefect's client raised as a `PlatformError`, where it means that the server is away.
 
-    Prefect raises what its HTTP client does, or a RuntimeError when it cannot ask for the server's version. Where it was
-    about to report a failure of ours (PostgreSQL is away, and so its server fails as well), that one is returned.
+    Prefect raises what its HTTP client does, or a RuntimeError when it cannot ask for the server's version. Where it
+    was about to report a failure of ours (PostgreSQL is away, and so its server fails as well), that one is returned.
     """
     import httpx
 
