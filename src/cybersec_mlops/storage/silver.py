@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, PlatformError
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
-from cybersec_mlops.waiting import waiting_for
+from cybersec_mlops.waiting import FIRST_S, waiting_for
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -309,7 +309,7 @@ def _retried(action: Callable[[], T], url: URL) -> T:
     """Do it again while others change the same table; turn every failure into one of ours."""
     for attempt in range(ATTEMPTS):
         try:
-            with waiting_for(f"the SILVER catalogue in {_name(url)}"):
+            with waiting_for(f"the SILVER catalogue in {_name(url)}", first_s=2 * FIRST_S):  # its store tells first
                 return action()
         except CybersecMlopsError:
             raise
