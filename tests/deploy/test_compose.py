@@ -113,6 +113,7 @@ def test_databases_are_separate_and_the_owner_is_not_the_run(services: dict[str,
     assert prefect.endswith("/prefect")
     assert run.endswith("/audit")
     assert run.replace("audit:", "audit_owner:").replace("AUDIT_", "AUDIT_OWNER_") == owner
+    assert services["migrate"]["command"][-2:] == ["--grant-role", "audit"]
     script = (deploy / "postgresql" / "initdb.sh").read_text()
     assert re.findall(r"CREATE DATABASE (\w+) OWNER (\w+);", script) == [
         ("prefect", "prefect"),

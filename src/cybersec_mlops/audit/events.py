@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+COPY: Final = "mlflow"
+"""Phase of the row that says whether a run was copied to MLflow. It is beside the run: it decides no status."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 
 from cybersec_mlops.audit import chain, migrate
 from cybersec_mlops.audit.database import ConnectionLostError, Database
-from cybersec_mlops.audit.events import ChainFault, Head, PhaseEvent, RunSummary, StoredEvent
+from cybersec_mlops.audit.events import COPY, ChainFault, Head, PhaseEvent, RunSummary, StoredEvent
 from cybersec_mlops.audit.schema import STATUSES, audit_events, audit_head
 from cybersec_mlops.errors import DataError
 
@@ -259,7 +259,7 @@ def _event(row: Mapping[str, Any]) -> StoredEvent:
 
 def _summary(events: Sequence[StoredEvent]) -> RunSummary:
     own = [event for event in events if event.phase == "run"]
-    last = (own or events)[-1]
+    last = (own or [event for event in events if event.phase != COPY] or events)[-1]
     return RunSummary(
         run_id=last.run_id,
         dataset=next((event.dataset for event in reversed(events) if event.dataset is not None), None),

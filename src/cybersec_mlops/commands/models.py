@@ -116,6 +116,7 @@ def _registry() -> ModelRegistry:
 
 
 def _bear(registry: ModelRegistry, model: ModelVersion, alias: str, reason: str, *, as_json: bool) -> None:
+    from cybersec_mlops.pipeline.mlflow_copy import copy_aliases
     from cybersec_mlops.pipeline.phase import new_run_id
     from cybersec_mlops.pipeline.version import code_version
 
@@ -129,6 +130,7 @@ def _bear(registry: ModelRegistry, model: ModelVersion, alias: str, reason: str,
         expected=None if holder is None else holder.version,
         code_version=code_version(),
     )
+    copy_aliases(model.dataset)
     before = None if holder is None else holder.version
     told = {"dataset": model.dataset, "alias": alias, "version": model.version, "previous_version": before}
     if as_json:

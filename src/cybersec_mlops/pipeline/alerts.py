@@ -126,7 +126,7 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
     for name, value in environ.items():
         if _SECRET_NAME.search(name):
             found.update((value, *split_urls(value)))
-        elif name.endswith("_URL") and "@" in value:
+        elif name.endswith(("_URL", "_URI")) and "@" in value:
             password = re.search(r"//[^/@:]*:([^/@]*)@", value)
             found.update((password[1], unquote(password[1])) if password else ())
     return sorted((one for one in found if len(one) > 3), key=len, reverse=True)

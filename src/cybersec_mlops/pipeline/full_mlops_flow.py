@@ -11,11 +11,11 @@ from typing import Any
 from prefect import flow
 
 from cybersec_mlops.config import RunSpec
-from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import no_heartbeat
 from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
 from cybersec_mlops.pipeline.data_transformation_flow import data_transformation_flow
+from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.model_evaluation_flow import model_evaluation_flow
 from cybersec_mlops.pipeline.model_training_flow import model_training_flow
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_unkeyed_phase
@@ -25,7 +25,7 @@ from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 FLOW_NAME = "full_mlops_flow"
 
 
-@flow(name=FLOW_NAME, flow_run_name=run_name("run"), persist_result=False, **ALERTS)
+@flow(name=FLOW_NAME, flow_run_name=run_name("run"), persist_result=False, **HOOKS)
 def full_mlops_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
     """Run the whole pipeline on some sources.
 

@@ -9,8 +9,8 @@ from prefect import flow, get_run_logger
 from cybersec_mlops.audit.registry import CHALLENGER, CHAMPION, ModelRegistry, ModelVersion
 from cybersec_mlops.config import RunSpec
 from cybersec_mlops.evaluation.evaluate import EvaluationJob, assess, score_test
-from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_metrics, show_report, show_summary
+from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
@@ -61,7 +61,7 @@ def _opponent(registry: ModelRegistry, dataset: str, bundle: Reference) -> Model
     return champion
 
 
-@flow(name=FLOW_NAME, flow_run_name=run_name("evaluate"), persist_result=False, **ALERTS)
+@flow(name=FLOW_NAME, flow_run_name=run_name("evaluate"), persist_result=False, **HOOKS)
 def model_evaluation_flow(
     spec: RunSpec, model: dict[str, Any], silver: dict[str, Any], run_id: str | None = None
 ) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
-from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
+from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
@@ -47,7 +47,7 @@ def register_model_task(dataset: str, bundle: dict[str, Any], run_id: str) -> in
     return version
 
 
-@flow(name=FLOW_NAME, flow_run_name=run_name("train"), persist_result=False, **ALERTS)
+@flow(name=FLOW_NAME, flow_run_name=run_name("train"), persist_result=False, **HOOKS)
 def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
     """Train on a SILVER snapshot.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cybersec_mlops.audit.events import StoredEvent
+from cybersec_mlops.audit.events import COPY, StoredEvent
 from cybersec_mlops.pipeline.scoring_result import is_scoring, scoring_document
 
 PHASES: Final[dict[str, tuple[str, ...]]] = {
@@ -45,10 +45,12 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Values that do not apply, or that a failed run did not get to, are None.
+        Values that do not apply, or that a failed run did not get to, are None. ``mlflow`` is there only where a copy
+        was asked for.
     """
+    copied = [event for event in events if event.phase == COPY]
     own = [event for event in events if event.phase == "run"]
-    last = next(reversed(own or list(events)), None)
+    last = next(reversed(own or [event for event in events if event.phase != COPY]), None)
     phases = {name: _phase(name, [event for event in events if event.phase == name]) for name in PHASES}
     measured = next((event.metrics for event in reversed(events) if event.phase == "evaluation" and event.metrics), {})
     promoted = any(event.phase == "run" and event.outputs.get("promoted") for event in events)
@@ -60,7 +62,12 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
         "metrics": {name: measured.get(name) for name in METRICS},
         "promoted": promoted,
         "error": None if last is None else last.error,
+        **({"mlflow": _copied(copied[-1])} if copied else {}),
     }
+
+
+def _copied(event: StoredEvent) -> dict[str, Any]:
+    return {"status": event.status, **event.outputs, "error": event.error}
 
 
 def _status(last: StoredEvent | None) -> str:
