@@ -67,7 +67,7 @@ ELSEWHERE = frozenset(
 
 COLLECTIONS = (
     *("argus-binetflow", "auth-logs", "cicids2017-improved", "cicids2017-raw-excerpt", "kdd99"),
-    *("nsl-kdd", "pcap", "suricata-eve", "unsw-nb15", "zeek-apt29", "zeek-labeled-ctu"),
+    *("nsl-kdd", "suricata-eve", "unsw-nb15", "zeek-apt29", "zeek-labeled-ctu"),
     *("zeek-labeled-strato", "zeek-rita", "zeek-small", "zeek-wrccdc", "zeek-zat"),
 )
 

@@ -61,7 +61,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "mapping.toml"
 MAPPINGS = (Mapped(parse_mapping(EXAMPLE.read_bytes(), source="mapping.toml")),)
 """The format that the example of a mapping makes; it keeps the laws of the others."""
 ALL_READERS = {**READERS, **{reader.name: reader for reader in MAPPINGS}}
-BINARY = frozenset({"netflow"})
+BINARY = frozenset({"netflow", "pcap"})
 """Formats without lines: they keep the laws in tests of their own."""
 HEADED_TEXTS = ("nfdump_long.txt", "nfdump_labelled.txt")
 WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data")) or name in HEADED_TEXTS]

@@ -21,8 +21,6 @@ def head(data: bytes) -> Head:
 @pytest.mark.parametrize(
     ("data", "looks"),
     [
-        (b"\xd4\xc3\xb2\xa1\x02\0", "a packet capture (pcap)"),
-        (b"\x0a\x0d\x0d\x0a\0\0", "a packet capture (pcapng)"),
         (b"PAR1\0\0", "a Parquet file without its end"),
         (b"\xff\xfet\0s\0", "text in UTF-16"),
         (b"\0\x05\0\x1e\0\0", "NetFlow v5 datagrams"),
@@ -49,6 +47,13 @@ def test_an_unknown_file_is_described(data: bytes, looks: str) -> None:
     assert answer.message.removeprefix("is not of a known format: it looks like ") == looks
     assert answer.passable or "Parquet" in looks
     assert answer.hint
+
+
+@pytest.mark.parametrize("magic", [b"\xd4\xc3\xb2\xa1\x02\0", b"\xa1\xb2\x3c\x4d\0", b"\x0a\x0d\x0d\x0a\0\0"])
+def test_a_capture_is_described_where_another_format_is_asked_for(magic: bytes) -> None:
+    answer = recognise(head(magic), format="zeek_conn")
+    assert isinstance(answer, Refusal)
+    assert "it looks like a packet capture (pcap" in answer.message
 
 
 def test_the_format_may_be_named() -> None:

@@ -318,7 +318,7 @@ class NetFlow:
     def recognise(self, head: Head) -> Recognition | Refusal | None:
         """Recognise datagrams at the beginning, or a capture of which most packets are some."""
         captured = is_capture(head.data)
-        if captured and not _is_export(head.data):
+        if captured and not is_export(head.data):
             return None
         if not captured and not looks_like_one(head.data[:64]):
             return None
@@ -370,7 +370,7 @@ def _datagrams(stream: BinaryIO, decoder: _Decoder) -> Iterator[Datagram]:
         decoder.reject(error.offset, b"", "damaged_capture", str(error))
 
 
-def _is_export(data: bytes) -> bool:
+def is_export(data: bytes) -> bool:
     """Say whether most of the first packets of a capture are export datagrams."""
     total, exports = 0, 0
     try:

@@ -14,6 +14,7 @@ from cybersec_mlops.ingestion.mapped import Canonical, Mapped
 from cybersec_mlops.ingestion.netflow import NetFlow
 from cybersec_mlops.ingestion.nf_tables import NFTables
 from cybersec_mlops.ingestion.nfdump import Nfdump
+from cybersec_mlops.ingestion.pcap_flows import PacketCapture
 from cybersec_mlops.ingestion.reader import Reader
 from cybersec_mlops.ingestion.suricata_eve import SuricataEVE
 from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
@@ -25,7 +26,7 @@ READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
         Canonical(),
-        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), NetFlow(), CICFlowMeter()),
+        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), NetFlow(), PacketCapture(), CICFlowMeter()),
         *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
     )
 }

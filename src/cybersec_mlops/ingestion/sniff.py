@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import parquet
+from cybersec_mlops.ingestion.captures import PCAP_MAGIC, PCAPNG_MAGIC
 from cybersec_mlops.ingestion.compression import MAGIC_BYTES, NONE, compression_of
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.mapped import columns_of
@@ -22,15 +23,13 @@ from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
     "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, nfdump's text and CSV, "
-    "AWS VPC flow logs, NetFlow v5, v9 and IPFIX datagrams, CICFlowMeter CSV, KDD99, NSL-KDD, UNSW-NB15 (partition and "
-    "raw files), the NF-* tables, CSV, JSON and Parquet with canonical names or with --mapping FILE; plain or "
-    "compressed"
+    "AWS VPC flow logs, NetFlow v5, v9 and IPFIX datagrams, pcap and pcapng, CICFlowMeter CSV, KDD99, NSL-KDD, "
+    "UNSW-NB15 (partition and raw files), the NF-* tables, CSV, JSON and Parquet with canonical names or with "
+    "--mapping FILE; plain or compressed"
 )
 _BINARY: Final = (
-    (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
-    (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)"),
-    (b"\x4d\x3c\xb2\xa1", "a packet capture (pcap)"),
-    (b"\x0a\x0d\x0d\x0a", "a packet capture (pcapng)"),
+    *((magic, "a packet capture (pcap)") for magic in PCAP_MAGIC),
+    (PCAPNG_MAGIC, "a packet capture (pcapng)"),
     (b"ARROW1", "an Arrow file"),
     (b"\x7fELF", "a program"),
     (b"%PDF", "a PDF document"),
@@ -43,8 +42,7 @@ _BINARY: Final = (
     (b"\xfe\xff", "text in UTF-16"),
 )
 _HINTS: Final = {
-    "a packet capture (pcap)": "run Zeek over it (zeek -r FILE) and give the conn.log",
-    "a packet capture (pcapng)": "run Zeek over it (zeek -r FILE) and give the conn.log",
+    **dict.fromkeys(("a packet capture (pcap)", "a packet capture (pcapng)"), "leave --format out, or name pcap"),
     "text in UTF-16": "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE",
     "text in UTF-32": "convert it to UTF-8: iconv -f UTF-32 -t UTF-8 FILE",
     "a tar archive": "unpack it and give the folder: tar xf FILE",
