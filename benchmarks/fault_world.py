@@ -302,6 +302,9 @@ def processes_with(variable: str) -> Iterator[str]:
 
 
 def at_once(*starts: Callable[[], Run]) -> list[Ended]:
-    """Begin several runs together and return how each ended."""
+    """Begin several runs together and return how each ended; what they left is looked at when all have."""
     runs = [start() for start in starts]
+    for run in runs:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.process.wait(LIMIT_S)
     return [run.wait() for run in runs]
