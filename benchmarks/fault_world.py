@@ -230,7 +230,7 @@ class Run:
     """A run that goes on."""
 
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path, scratch: Path) -> None:
-        self._scratch = scratch
+        self._folder, self._scratch = folder, scratch
         self._began = self._fault_at = time.monotonic()
         self._out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by wait
         (folder / "home").mkdir(exist_ok=True)
@@ -278,6 +278,7 @@ class Run:
             code = None
         now = time.monotonic()
         self._reader.join(5)
+        (self._folder / f"{self.process.pid}.stderr").write_text("".join(self._lines))  # for --folder
         self._out.seek(0)
         lines = self._out.read().splitlines()
         self._out.close()

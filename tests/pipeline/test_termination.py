@@ -47,6 +47,23 @@ with ending_on_sigterm(20):
 """
 
 
+LOST = """
+from cybersec_mlops.pipeline.termination import raise_if_asked
+class Dropping:
+    def __del__(self):
+        wait()
+try:
+    with ending_on_sigterm(20):
+        raise_if_asked()
+        Dropping()
+        print("went on", flush=True)
+        raise_if_asked()
+        print("did another step", flush=True)
+except Terminated:
+    sys.exit(143)
+"""
+
+
 def end(code: str) -> tuple[int, str, str, float]:
     """Run a program, send it SIGTERM when it is ready; return exit code, outputs and seconds."""
     with subprocess.Popen(
@@ -74,6 +91,12 @@ def test_whatever_holds_it_up_it_ends_in_time() -> None:
 def test_a_handler_that_hands_the_signal_on_is_let_do_so() -> None:
     code, out, err, _ = end(ANOTHER_HANDLER)
     assert (code, out, err) == (EXIT_CODE, "handed on\n", "")
+
+
+def test_a_signal_that_python_dropped_ends_it_before_the_next_step() -> None:
+    code, out, err, _ = end(LOST)
+    assert (code, out) == (EXIT_CODE, "went on\n")
+    assert "Exception ignored" in err
 
 
 def test_afterwards_everything_is_as_before() -> None:

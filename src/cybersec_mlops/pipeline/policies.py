@@ -12,6 +12,7 @@ from prefect import Task
 from cybersec_mlops.config import TaskPolicy
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.pipeline.compat import UNCACHED
+from cybersec_mlops.pipeline.termination import raise_if_asked
 from cybersec_mlops.waiting import tell
 
 P = ParamSpec("P")
@@ -52,7 +53,14 @@ def phase_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, 
 
 
 def configured(step: Task[P, R], policy: TaskPolicy) -> Task[P, R]:
-    """Return a task with the retries, the delays and the timeout that the run's policy asks for."""
+    """Return a task with the retries, the delays and the timeout that the run's policy asks for.
+
+    Raises
+    ------
+    Terminated
+        The process was asked to end: no further step is begun.
+    """
+    raise_if_asked()
     return step.with_options(
         retries=policy.retries, retry_delay_seconds=delays(policy), timeout_seconds=policy.timeout_s
     )

@@ -21,6 +21,10 @@ GRACE_S: Final = 45
 """A pod gets a minute from Kubernetes; after that it would be killed without a word."""
 
 
+_MESSAGE: Final = "the run was ended by SIGTERM"
+_asked = threading.Event()
+
+
 class Terminated(BaseException):
     """The process was asked to end."""
 
@@ -34,6 +38,7 @@ def ending_on_sigterm(grace_s: float = GRACE_S) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _asked.clear()
     before = signal.signal(signal.SIGTERM, _raise)
     reading, writing = socket.socketpair()
     for end in (reading, writing):
@@ -43,15 +48,27 @@ def ending_on_sigterm(grace_s: float = GRACE_S) -> Iterator[None]:
     try:
         yield
     finally:
+        _asked.clear()
         signal.set_wakeup_fd(woken)
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:  # else the process is ending, and is to end in order
             signal.signal(signal.SIGTERM, before)
         writing.close()
 
 
+def raise_if_asked() -> None:
+    """Raise `Terminated` where SIGTERM came and nobody noticed.
+
+    Python drops what a signal's handler raises inside a callback of its own (a finaliser, an import's weak reference),
+    and the run would go on until it is killed. Called before each step.
+    """
+    if _asked.is_set():
+        raise Terminated(_MESSAGE)
+
+
 def _raise(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows cleans up
-    raise Terminated("the run was ended by SIGTERM")
+    _asked.set()
+    raise Terminated(_MESSAGE)
 
 
 def _watch(reading: socket.socket, grace_s: float) -> None:
@@ -60,6 +77,7 @@ def _watch(reading: socket.socket, grace_s: float) -> None:
         if not received:  # the command ended by itself
             reading.close()
             return
+    _asked.set()
     threading.Event().wait(grace_s)
     remove_mine()
     os._exit(EXIT_CODE)
