@@ -18,6 +18,8 @@ from cybersec_mlops.audit.events import PhaseEvent
 from cybersec_mlops.audit.log import AuditLog
 from cybersec_mlops.pipeline.platform import prepare_database
 from cybersec_mlops.stack.postgres import OWNER, Postgres
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.silver import SilverCatalog
 
 PASSWORDS = {
     "prefect": "p'\"; DROP ROLE audit; --",
@@ -65,6 +67,10 @@ def _run_script(script: Path, postgres: Postgres) -> None:
 @pytest.fixture(scope="module")
 def run_url(url: Callable[[str, str], str]) -> str:
     """Migrate as the owner, as deploy/compose.yaml and the chart do; return the URL of the role of a run."""
+    AuditLog.open(url("audit_owner", "audit"))
+    SilverCatalog.open(
+        url("audit", "audit"), ObjectStore.from_url("memory://initdb")
+    )  # a run made its own tables before
     prepare_database(url("audit_owner", "audit"), grant_role="audit")
     return url("audit", "audit")
 

@@ -53,6 +53,28 @@ def test_a_run_on_real_logs_leaves_nothing_on_this_machine(
     traced = json.loads(production.command("audit", "trace", "mixed@1", "--json").stdout)
     assert [source["names"] for source in traced["sources"]] == [[str(logs)]]
     _check_prefect(flow_run, document["run_id"], monkeypatch)
+    _check_secrets(production, f"{done.stdout}{done.stderr}{json.dumps(shown)}")
+
+
+def _check_secrets(production: Production, told: str) -> None:
+    """No password is in either database (parameters, logs, artifacts, audit rows), in any object, or printed."""
+    kept = json.loads((production.folder / "stack.json").read_text())
+    secrets = [kept["s3_secret"], *kept["passwords"].values()]
+    assert len(secrets) >= 5
+    server = f"postgresql://mlops:{kept['passwords']['mlops']}@127.0.0.1:{kept['postgres_port']}"
+    places = {"terminal": told.encode()}
+    for name in ("prefect", "audit"):
+        with psycopg.connect(f"{server}/{name}") as connection:
+            listed = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
+            for (table,) in connection.execute(listed).fetchall():
+                rows = connection.execute(f"SELECT t::text FROM {table} AS t").fetchall()
+                places[f"{name}.{table}"] = "\n".join(row for (row,) in rows).encode()
+    for layer in LAYERS:
+        store = ObjectStore.from_url(f"s3://mlops-{layer}")
+        places |= {store.uri(key): store.get_bytes(key) for key, _ in store.list()}
+    assert places["prefect.flow_run"]
+    assert places["audit.audit_events"]
+    assert [where for where, text in places.items() for secret in secrets if secret.encode() in text] == []
 
 
 def _check_prefect(flow_run_id: str, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 
 from cybersec_mlops.audit.database import Database
 from cybersec_mlops.audit.schema import VERSION_TABLE, audit_events, audit_head
@@ -37,18 +37,15 @@ def grant(database: Database, role: str) -> None:
 
 
 def _statements(connection: Connection, role: str, schema: str) -> list[str]:
-    present = set(inspect(connection).get_table_names())
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND pg_has_role(tableowner, 'MEMBER')"
+    ours = set(connection.scalars(text(query)))  # a role that made its own tables has every right on them
     events, head = audit_events.name, audit_head.name
     return [
         f"GRANT USAGE ON SCHEMA {schema} TO {role}",
         f"REVOKE ALL ON {events}, {head}, {VERSION_TABLE} FROM {role}, PUBLIC",
         f"GRANT SELECT, INSERT ON {events} TO {role}",
         f"GRANT SELECT ON {head}, {VERSION_TABLE} TO {role}",
-        *(
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}"
-            for table in CATALOGUE_TABLES
-            if table in present
-        ),
+        *(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}" for table in CATALOGUE_TABLES if table in ours),
     ]
 
 
