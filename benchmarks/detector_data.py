@@ -10,10 +10,12 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from cybersec_mlops.ingestion.readers import reader_of
+from cybersec_mlops.simulate.simulate import simulate
 from cybersec_mlops.transformation.behaviour import add_behaviour
 from cybersec_mlops.transformation.derived import add_derived
 
@@ -55,6 +57,22 @@ def load(name: str, folder: Path | None = None) -> pl.DataFrame:
     )
     rows = add_derived(rows)
     return add_behaviour(rows, rows.clear(), WINDOWS_S) if rows["ts"].null_count() < rows.height else rows
+
+
+def simulated(connections: int, seed: int, *, attack_fraction: float = 0.05, hours: float = 24.0) -> pl.DataFrame:
+    """Simulate a labelled network, and read it as `load` reads a collection."""
+    with tempfile.TemporaryDirectory() as folder:
+        logs = Path(folder) / "logs"
+        simulate(logs, connections=connections, seed=seed, hours=hours, rotate=False, attack_fraction=attack_fraction)
+        rows = [pl.concat([batch.rows for batch in _batches(path)]) for path in sorted(logs.rglob("*.log"))]
+    known = pl.concat(rows).with_columns(dataset=pl.lit("s"), format=pl.lit("zeek_conn"), raw_sha256=pl.lit(""))
+    frame = add_derived(known.sort("ts"))
+    return add_behaviour(frame, frame.clear(), WINDOWS_S)
+
+
+def _batches(path: Path) -> list[Any]:
+    with path.open("rb") as stream:
+        return list(reader_of("zeek_conn").read(stream, source=path.name))
 
 
 def shortcuts(name: str) -> dict[str, str]:

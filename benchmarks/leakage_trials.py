@@ -13,10 +13,7 @@ label written into a feature that the rows have anyway. A leak that needs two fe
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,13 +22,9 @@ from cybersec_mlops.connections import is_feature
 from cybersec_mlops.evaluation.findings import Finding
 from cybersec_mlops.evaluation.leakage import audit_leakage
 from cybersec_mlops.evaluation.spec import EvaluationSpec
-from cybersec_mlops.ingestion.zeek_conn import ZeekConn
-from cybersec_mlops.simulate.simulate import simulate
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.training.split import split
-from cybersec_mlops.transformation.behaviour import add_behaviour
-from cybersec_mlops.transformation.derived import add_derived
-from detector_data import WINDOWS_S, load, shortcuts, table
+from detector_data import load, shortcuts, simulated, table
 
 SIZES = (6_000, 12_000, 25_000)
 REAL = ("nsl-kdd", "unsw-nb15", "cicids2017", "ctu-botnet-4")
@@ -92,18 +85,7 @@ def draw(source: str, rows: int, seed: int) -> tuple[pl.DataFrame, dict[str, str
     if source != "simulated":
         known = load(source).filter(pl.col("is_attack").is_not_null())
         return known.sample(min(rows, known.height), seed=seed).sort("ts", nulls_last=True), shortcuts(source)
-    with tempfile.TemporaryDirectory() as folder:
-        simulate(Path(folder) / "logs", connections=rows, seed=seed, rotate=False, attack_fraction=0.05)
-        files = sorted(Path(folder).rglob("*.log"))
-        frame = pl.concat([batch.rows for path in files for batch in _read(path)])
-    frame = frame.with_columns(dataset=pl.lit(source), format=pl.lit("zeek_conn"), raw_sha256=pl.lit("")).sort("ts")
-    frame = add_derived(frame)
-    return add_behaviour(frame, frame.clear(), WINDOWS_S), {}
-
-
-def _read(path: Path) -> list[Any]:
-    with path.open("rb") as stream:
-        return list(ZeekConn().read(stream, source=path.name))
+    return simulated(rows, seed), {}
 
 
 def main() -> None:

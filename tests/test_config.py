@@ -90,3 +90,8 @@ def test_a_flag_of_a_section_goes_before_the_file_setting_by_setting(tmp_path: P
     path.write_text("training = 3\n")
     with pytest.raises(ConfigError, match="training"):
         RunSpec.load(path, training={"tune": 5})
+
+
+def test_tuning_and_recalibrating_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="leave one out"):
+        RunSpec.load(None, recalibrate="campus", training={"tune": 3})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -141,6 +141,25 @@ def ingest(
     _run_flow("execute_ingest", sources, test, dataset, log_format, config, sections, as_json=as_json, verbose=verbose)
 
 
+@app.command()
+def recalibrate(
+    sources: Sources,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="DATASET (its champion), DATASET@VERSION, or the uri of a bundle.")
+    ],
+    test: Tests = None,
+    dataset: Dataset = None,
+    log_format: Format = None,
+    mapping: Mappings = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Carry a model over to another network, and evaluate it there: thresholds come from that network's traffic."""
+    given = {"recalibrate": model, "mapping": tuple(mapping or ())}
+    _run_flow("execute_run", sources, test, dataset, log_format, config, given, as_json=as_json, verbose=verbose)
+
+
 def _run_flow(
     executor: str,
     sources: list[str],
@@ -148,7 +167,7 @@ def _run_flow(
     dataset: str | None,
     log_format: str | None,
     config: Path | None,
-    sections: dict[str, Any],
+    settings: Mapping[str, Any],
     *,
     as_json: bool,
     verbose: bool,
@@ -157,7 +176,7 @@ def _run_flow(
         from cybersec_mlops.config import RunSpec
 
         given = {"sources": tuple(sources), "test": tuple(test or ()), "dataset": dataset, "format": log_format}
-        return RunSpec.load(config, **given, **sections)
+        return RunSpec.load(config, **given, **settings)
 
     _perform(executor, spec, as_json=as_json, verbose=verbose)
 

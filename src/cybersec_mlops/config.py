@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cybersec_mlops.errors import ConfigError
@@ -116,6 +116,9 @@ class RunSpec(BaseModel):
     """Name of the format, where recognising it from the content is not wanted."""
     mapping: tuple[str, ...] = ()
     """Mapping files for tables of one's own: paths or ``s3://`` objects."""
+    recalibrate: str | None = None
+    """A model to carry over to these sources instead of training a new one: ``DATASET`` (its champion),
+    ``DATASET@VERSION``, or the uri of a bundle."""
     limits: Limits = Limits()
     transformation: TransformationSpec = TransformationSpec()
     training: TrainingSpec = TrainingSpec()
@@ -129,6 +132,12 @@ class RunSpec(BaseModel):
         if value is not None and not _DATASET.fullmatch(value):
             raise ValueError(f'"{value}" is not a name: use a-z, 0-9, "-" and "_", at most 63')
         return value
+
+    @model_validator(mode="after")
+    def _check_recalibration(self) -> RunSpec:
+        if self.recalibrate is not None and self.training.tune:
+            raise ValueError("tune chooses settings of a new training, and recalibrate trains none: leave one out")
+        return self
 
     @property
     def dataset_name(self) -> str:
@@ -163,7 +172,8 @@ class RunSpec(BaseModel):
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
             reason = first["msg"].removeprefix("Value error, ")
-            raise ConfigError(f"{where}: {name}: {reason}", hint="see examples/run.toml for every setting") from None
+            said = ": ".join(part for part in (where, name, reason) if part)
+            raise ConfigError(said, hint="see examples/run.toml for every setting") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

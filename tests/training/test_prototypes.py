@@ -46,7 +46,13 @@ def test_prototypes_are_on_the_grid_distinct_and_seeded() -> None:
     assert np.array_equal(prototypes * STEP, np.rint(prototypes * STEP))
     assert np.unique(prototypes, axis=0).shape == prototypes.shape
     assert np.array_equal(prototypes, fit_prototypes(rows, count=50, seed=1))
-    assert not np.array_equal(prototypes, fit_prototypes(rows, count=50, seed=2))
+    assert not np.array_equal(fit_prototypes(rows, count=20, seed=1), fit_prototypes(rows, count=20, seed=2))
+
+
+def test_a_rare_kind_has_a_prototype_however_often_the_others_come() -> None:
+    rows = np.concatenate([np.repeat(places_of(400, 4) / 8, 20, axis=0), np.ones((1, 4), dtype=np.float32)])
+    rows = (np.rint(rows * STEP) / STEP).astype(np.float32)
+    assert nearest_prototype(rows[-1:], fit_prototypes(rows, count=10, seed=0))[1].max() < 0.01
 
 
 def test_one_repeated_row_gives_one_prototype() -> None:

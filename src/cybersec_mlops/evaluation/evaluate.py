@@ -34,7 +34,7 @@ from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.training.bundle import read_bundle
 from cybersec_mlops.training.detector import Detector
 from cybersec_mlops.training.spec import TrainingSpec
-from cybersec_mlops.training.train import read_manifest_of, read_split
+from cybersec_mlops.training.train import known_attacks, read_manifest_of, read_split
 from cybersec_mlops.transformation.silver import SilverManifest, read_silver
 from cybersec_mlops.transformation.transform import store_parquet
 
@@ -168,7 +168,7 @@ def _report_input(
         threshold=calibration.active.score,
         nominal=calibration.active.rate,
         thresholds={one.rate: one.score for one in calibration.thresholds},
-        training_attacks=_attack_names(sets.train),
+        training_attacks=known_attacks(manifest["provenance"]),
         spec=spec,
     )
     findings = None
@@ -197,7 +197,7 @@ def _report_input(
     benign = scored.filter(~pl.col("is_attack"))["p_value"].to_numpy()
     return ReportInput(
         dataset=job.dataset,
-        synthetic=sets.manifest.synthetic or sets.test_manifest.synthetic,
+        synthetic=any((sets.manifest.synthetic, sets.test_manifest.synthetic, manifest["provenance"]["synthetic"])),
         run_id=job.run_id,
         created=datetime.now(UTC),
         model_version=str(job.version),
@@ -225,14 +225,30 @@ def _report_input(
         left_out=_leave_one_out(job, sets, detector, manifest),
         spec={"training": job.training.model_dump(mode="json"), "evaluation": spec.model_dump(mode="json")},
         code=job.code,
+        notes=_notes(job, manifest["provenance"]),
     )
+
+
+def _notes(job: EvaluationJob, provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    parent = provenance.get("parent")
+    if parent is None:
+        return ()
+    origin = f"bundle {parent['sha256'][:12]} of {parent['dataset']}"
+    carried = (
+        f"The model was not trained on this traffic: {origin} was carried over with its supervised half; scales and "
+        "thresholds come from what is called training here."
+    )
+    said = [carried]
+    if job.evaluation.leave_one_attack_out:
+        said.append("No attack was left out in turn: the attacks that it knows are those of the other network.")
+    return tuple(said)
 
 
 def _leave_one_out(
     job: EvaluationJob, sets: _Sets, detector: Detector, manifest: Mapping[str, Any]
 ) -> LeaveOneOut | None:
     """Train without each attack as the bundle was trained, tuned settings included."""
-    if not job.evaluation.leave_one_attack_out:
+    if not job.evaluation.leave_one_attack_out or "parent" in manifest["provenance"]:
         return None
     spec = TrainingSpec.model_validate({**manifest["provenance"]["training"]["spec"], "threads": job.training.threads})
     return leave_one_attack_out(
@@ -255,11 +271,6 @@ def _train_scores(detector: Detector, train: pl.DataFrame, seed: int) -> npt.NDA
 def _probability() -> pl.Expr:
     """Turn the supervised log odds into a probability."""
     return (1.0 / (1.0 + (-pl.col("supervised_score")).exp())).alias("supervised_score")
-
-
-def _attack_names(train: pl.DataFrame) -> frozenset[str] | None:
-    attacks = train.filter(pl.col("is_attack"))["label"].drop_nulls().unique().to_list()
-    return frozenset(attacks) if train["is_attack"].is_not_null().any() else None
 
 
 def _compare(job: EvaluationJob, scored: pl.DataFrame) -> tuple[Comparison | None, str | None]:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
+from cybersec_mlops.audit.registry import CHAMPION
 from cybersec_mlops.errors import CybersecMlopsError, DataError, GateError
 from cybersec_mlops.pipeline.compat import heartbeat
 from cybersec_mlops.pipeline.manifests import references_inside
@@ -255,3 +256,17 @@ def reference_of(platform: Platform, uri: str) -> Reference:
     key = store.key(uri)
     data = store.get_bytes(key)
     return Reference(uri, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def find_model(platform: Platform, named: str) -> Reference:
+    """Return the bundle that somebody names: ``DATASET`` (its champion), ``DATASET@VERSION``, or a location.
+
+    Raises
+    ------
+    DataError
+        There is no such dataset, version or object.
+    """
+    if "://" in named:
+        return reference_of(platform, named)
+    dataset, _, version = named.partition("@")
+    return Reference.from_dict(platform.registry.get(dataset, version or CHAMPION).bundle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -116,6 +117,7 @@ def _manifest(detector: Detector) -> dict[str, Any]:
         },
         "calibration": detector.calibration.to_dict(),
         "supervised": detector.supervised is not None,
+        "supervised_weight": None if detector.supervised is None else detector.supervised.weight,
         "packages": _packages(),
     }
 
@@ -141,7 +143,11 @@ def _detector(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> Dete
         raise DataError("the arrays of the bundle cannot be read", hint=_HINT) from error
     supervised = None
     if manifest["supervised"]:
-        supervised = Supervised(members[BOOSTER], Surprise.from_arrays(part_of(arrays, "supervised_surprise")))
+        weight = float(manifest["supervised_weight"])
+        if not 0.0 <= weight < math.inf:
+            raise ValueError(f"the supervised half has the weight {weight}")
+        surprise = Surprise.from_arrays(part_of(arrays, "supervised_surprise"))
+        supervised = Supervised(members[BOOSTER], surprise, weight)
     detector = Detector(
         encoder=Encoder.from_dict(manifest["encoder"]),
         usual={

@@ -1,7 +1,7 @@
 """The trained detector: rows of connections in, scores and alerts out.
 
 **Higher is more suspicious**, for every score of this package. A row's `score` is the sum of two surprises (-log p
-against held-out benign rows): that of the supervised detector and that of the benign-only one.
+against held-out benign rows): that of the supervised detector, times its weight, and that of the benign-only one.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class Supervised:
     booster: bytes
     """UBJSON."""
     surprise: Surprise
+    weight: float = 1.0
+    """What its surprise counts beside that of the benign-only half."""
 
     @cached_property
     def live(self) -> xgboost.Booster:
@@ -139,13 +141,13 @@ class Detector:
         return feature_importance(self)
 
     def surprises(self, matrix: Matrix) -> tuple[Floats | None, Floats, Floats, Floats]:
-        """Return log odds (or None), supervised surprise (zeros without), novelty score and novelty surprise."""
+        """Return log odds (or None), weighted supervised surprise (zeros without), novelty score, novelty surprise."""
         novelty = np.round(self.novelty.score(matrix), DECIMALS)
         novelty_surprise = self.novelty_surprise(novelty)
         if self.supervised is None:
             return None, np.zeros_like(novelty), novelty, novelty_surprise
         odds = margins(self.supervised.live, matrix)
-        return odds, self.supervised.surprise(odds), novelty, novelty_surprise
+        return odds, self.supervised.weight * self.supervised.surprise(odds), novelty, novelty_surprise
 
     def _score_block(self, frame: pl.DataFrame) -> pl.DataFrame:
         odds, supervised, novelty, novelty_surprise = self.surprises(self.encoder.encode(frame))

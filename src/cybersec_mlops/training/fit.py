@@ -16,7 +16,7 @@ from cybersec_mlops.training.detector import DECIMALS, Detector, Supervised
 from cybersec_mlops.training.fingerprint import row_fingerprints
 from cybersec_mlops.training.fusion import fit_surprise
 from cybersec_mlops.training.matrix import Encoder, Matrix, fit_encoder, usual_values
-from cybersec_mlops.training.novelty import calibrate_novelty, fit_novelty_model
+from cybersec_mlops.training.novelty import NoveltyModel, calibrate_novelty, fit_novelty_model
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.training.split import benign_mask, carve_calibration, feature_columns, has_labels
 from cybersec_mlops.training.supervised import fit_booster, margins
@@ -65,7 +65,7 @@ def fit_detector(
     spec = spec or TrainingSpec()
     started = time.perf_counter()
     rows = train.height
-    train = _in_canonical_order(_known(train))
+    train = in_canonical_order(known_rows(train))
     labelled = has_labels(train) and spec.supervised == "auto"
     check_trainable(train, labelled=labelled)
     benign = benign_mask(train)
@@ -74,25 +74,32 @@ def fit_detector(
     drop = _reasons(spec, shortcuts or {})
     encoder, dropped = fit_encoder(train.filter(pl.Series(fitted)), categories=spec.categories, drop=drop)
     matrix = encoder.encode(train)
-    detector = _fit_parts(train, matrix, encoder, spec, labelled, benign & fitted, fitted, calibration)
-    report = {
+    booster = _fit_booster(train, matrix, spec, fitted) if labelled else None
+    detector = assemble(train, matrix, encoder, spec, booster, benign & fitted, calibration)
+    facts = {
         "mode": "supervised and benign-only" if labelled else "benign-only",
-        "rows": rows,
         "background_rows": rows - train.height,
-        "benign": int(benign.sum()),
-        "attacks": int(train.height - benign.sum()),
-        "labels": _label_counts(train),
         "fitted_rows": int(fitted.sum()),
+        "dropped_features": dropped,
+    }
+    report = {"rows": rows, **describe(train, detector, spec, calibration), **facts}
+    return FittedDetector(detector, {**report, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def describe(train: pl.DataFrame, detector: Detector, spec: TrainingSpec, calibration: Mask) -> dict[str, Any]:
+    """Return what every report of a training says of its rows, features and thresholds."""
+    benign = int(benign_mask(train).sum())
+    return {
+        "benign": benign,
+        "attacks": train.height - benign,
+        "labels": _label_counts(train),
         "calibration_rows": int(calibration.sum()),
         "threshold_rows": detector.calibration.surprise.rows,
         "connections_per_day": connections_per_day(train),
-        "features": list(encoder.features),
-        "dropped_features": dropped,
+        "features": list(detector.encoder.features),
         "calibration": detector.calibration.to_dict(),
         "spec": spec.model_dump(mode="json", exclude={"threads"}),
-        "seconds": round(time.perf_counter() - started, 3),
     }
-    return FittedDetector(detector, report)
 
 
 def check_trainable(train: pl.DataFrame, *, labelled: bool) -> None:
@@ -130,21 +137,45 @@ def connections_per_day(train: pl.DataFrame) -> float | None:
     return times.size / days if days > 0 else None
 
 
-def _fit_parts(
+def assemble(
     train: pl.DataFrame,
     matrix: Matrix,
     encoder: Encoder,
     spec: TrainingSpec,
-    labelled: bool,
+    booster: bytes | None,
     benign: Mask,
-    fitted: Mask,
     calibration: Mask,
+    *,
+    novelty_model: NoveltyModel | None = None,
+    weight: float | None = None,
 ) -> Detector:
+    """Fit the benign-only half, and set the scales and the thresholds of both halves.
+
+    Parameters
+    ----------
+    train : DataFrame
+        SILVER rows in their canonical order.
+    matrix : ndarray of float32
+        The same rows, encoded.
+    encoder : Encoder
+    spec : TrainingSpec
+    booster : bytes, optional
+        The supervised half, which must not have seen the calibration rows; None for a benign-only detector.
+    benign : ndarray of bool, shape (rows,)
+        The rows that the benign-only half learns from.
+    calibration : ndarray of bool, shape (rows,)
+        Benign rows that neither half has seen.
+    novelty_model : NoveltyModel, optional
+        What to use in place of a fit.
+    weight : float, optional
+        Of the supervised half; `supervised_weight` of the spec where it is not given.
+    """
     scale, final = _halves(calibration)
-    model = fit_novelty_model(matrix[benign], len(encoder.numeric), spec, screen=not has_labels(train))
+    model = novelty_model or fit_novelty_model(matrix[benign], len(encoder.numeric), spec, screen=not has_labels(train))
     novelty = calibrate_novelty(model, matrix[scale])
     novelty_surprise = fit_surprise(np.round(novelty.score(matrix[scale]), DECIMALS))
-    supervised = _fit_supervised(train, matrix, spec, fitted, scale) if labelled else None
+    weight = spec.supervised_weight if weight is None else weight
+    supervised = None if booster is None else _scaled(booster, matrix[scale], weight)
     bare = Detector(
         encoder=encoder,
         usual=usual_values(train.filter(pl.Series(benign)), encoder),
@@ -177,12 +208,15 @@ def _with_calibration(bare: Detector, calibration: Calibration) -> Detector:
     return Detector(bare.encoder, bare.usual, bare.supervised, bare.novelty, bare.novelty_surprise, calibration)
 
 
-def _fit_supervised(train: pl.DataFrame, matrix: Matrix, spec: TrainingSpec, fitted: Mask, scale: Mask) -> Supervised:
+def _fit_booster(train: pl.DataFrame, matrix: Matrix, spec: TrainingSpec, fitted: Mask) -> bytes:
     labels = train["label"].fill_null("").to_numpy().astype(np.str_)[fitted]
     is_attack = train["is_attack"].fill_null(False).to_numpy()[fitted]
-    booster = fit_booster(matrix[fitted], labels, is_attack, spec)
+    return fit_booster(matrix[fitted], labels, is_attack, spec)
+
+
+def _scaled(booster: bytes, benign: Matrix, weight: float) -> Supervised:
     bare = Supervised(booster, fit_surprise(np.arange(2.0)))
-    return Supervised(booster, fit_surprise(margins(bare.live, matrix[scale])))
+    return Supervised(booster, fit_surprise(margins(bare.live, benign)), weight)
 
 
 def _halves(calibration: Mask) -> tuple[Mask, Mask]:
@@ -194,11 +228,13 @@ def _halves(calibration: Mask) -> tuple[Mask, Mask]:
     return scale, final
 
 
-def _known(train: pl.DataFrame) -> pl.DataFrame:
+def known_rows(train: pl.DataFrame) -> pl.DataFrame:
+    """Leave the rows of unknown label out, where any row has one."""
     return train.filter(pl.col("is_attack").is_not_null()) if has_labels(train) else train
 
 
-def _in_canonical_order(train: pl.DataFrame) -> pl.DataFrame:
+def in_canonical_order(train: pl.DataFrame) -> pl.DataFrame:
+    """Sort rows by time, label and content, so that the order in which they came plays no part."""
     keys = [name for name in ("ts", "label") if name in train.columns]
     codes = pl.Series("__row", row_fingerprints(train, feature_columns(train)))
     return train.with_columns(codes).sort([*keys, "__row"], nulls_last=True, maintain_order=True).drop("__row")

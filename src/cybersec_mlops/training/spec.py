@@ -53,6 +53,9 @@ class TrainingSpec(BaseModel):
     depth: int = Field(default=6, ge=1, le=16)
     learning_rate: float = Field(default=0.1, gt=0, le=1)
 
+    supervised_weight: float = Field(default=1.5, gt=0, le=10)
+    """What the supervised surprise counts beside the benign-only one, where both are summed (ADR 0011)."""
+
     threads: int | None = Field(default=None, ge=1)
     """Threads of the fit; None takes what this process may use. The model does not depend on it (measured: equal
     bytes with 1, 2, 3 and 4 threads on 120,000 and 1,000,000 rows, XGBoost 3.2 ``hist``), the time does."""
