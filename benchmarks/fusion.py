@@ -70,14 +70,20 @@ def nsl(folds: int) -> Iterator[Task]:
         inside = pl.Series((codes * 10).astype(np.int64) == fold)
         test = rows.filter(inside).with_columns(label=family)
         for left_out in (None, "dos", "probe", "r2l", "u2r"):
-            yield "KDDTrain+", left_out, rows.filter(~inside & (family != left_out).fill_null(value=True)), test, {}
+            yield (
+                "KDDTrain+",
+                left_out,
+                rows.filter(~inside & (family != (left_out or "")).fill_null(value=True)),
+                test,
+                {},
+            )
 
 
 def unsw() -> Iterator[Task]:
     """Yield the training part of the UNSW-NB15 partition, split again, without some of its attacks."""
     cut = split(split(load("unsw-nb15"), SPEC).train, TrainingSpec(seed=5))
     for left_out in (None, "Exploits", "Reconnaissance", "Generic"):
-        train = cut.train.filter((pl.col("label") != left_out).fill_null(value=True))
+        train = cut.train.filter((pl.col("label") != (left_out or "")).fill_null(value=True))
         yield "UNSW-NB15", left_out, train, cut.test, shortcuts("unsw-nb15")
 
 
@@ -87,7 +93,7 @@ def networks(count: int) -> Iterator[Task]:
         cut = split(simulated(30_000, 100 + seed, attack_fraction=0.03), SPEC)
         rows = cut.test.filter("is_attack")["label"].value_counts().sort("label")
         for left_out in (None, *rows.filter(pl.col("count") >= MIN_ROWS)["label"]):
-            train = cut.train.filter((pl.col("label") != left_out).fill_null(value=True))
+            train = cut.train.filter((pl.col("label") != (left_out or "")).fill_null(value=True))
             yield "simulated", left_out, train, cut.test, {}
 
 

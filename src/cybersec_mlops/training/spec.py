@@ -53,7 +53,7 @@ class TrainingSpec(BaseModel):
     depth: int = Field(default=6, ge=1, le=16)
     learning_rate: float = Field(default=0.1, gt=0, le=1)
 
-    supervised_weight: float = Field(default=1.5, gt=0, le=10)
+    supervised_weight: float = Field(default=1.25, gt=0, le=10)
     """What the supervised surprise counts beside the benign-only one, where both are summed (ADR 0011)."""
 
     threads: int | None = Field(default=None, ge=1)
