@@ -63,7 +63,7 @@ def main() -> None:
     for home, away in DEVELOPMENT if given.development else PAIRS:
         model = fit_detector(rows_of(home), spec).detector
         earlier, later = halves(rows_of(away), given.share)
-        known = (later["is_attack"].sum(), later.height)
+        known = (int(later["is_attack"].sum()), later.height)
         pair = f"{home} -> {away} ({known[0]:,} attacks in {known[1]:,})"
         lines.append(line(pair, "as it comes", model, later))
         lines.append(line("", "recalibrated, benign rows known", recalibrate(model, earlier, spec).detector, later))
