@@ -68,9 +68,8 @@ def main() -> None:
         lines.append(line(pair, "as it comes", model, later))
         lines.append(line("", "recalibrated, benign rows known", recalibrate(model, earlier, spec).detector, later))
         unlabelled = recalibrate(model, earlier.drop(LABELS), spec).detector
-        lines.append(
-            line("", f"recalibrated, unlabelled ({earlier['is_attack'].mean():.0%} attacks)", unlabelled, later)
-        )
+        among = 100 * float(earlier.select(pl.col("is_attack").fill_null(value=False).cast(pl.Float64).mean()).item())
+        lines.append(line("", f"recalibrated, unlabelled ({among:.0f} % attacks)", unlabelled, later))
     header = ["network", "model", "weight", "detected", "false positives", "ROC-AUC", "average precision"]
     table(header, lines)
 
