@@ -53,6 +53,7 @@ CASES = (
     Case("CTU botnet 4", CTU),
     Case("strato 008, tested on 010", STRATO_008, STRATO_010),
     Case("CTU botnet 4, tested on strato 008 (another network)", CTU, STRATO_008),
+    Case("CTU botnet 4, tested on strato 010 (another network)", CTU, STRATO_010),
     Case("CICIDS2017 improved, in time", CIC),
     Case("CICIDS2017 improved, Mon-Wed, tested on Thu", CIC, CIC, split_by_day),
     Case("KDDTrain+", "nsl-kdd/KDDTrain+.txt"),
