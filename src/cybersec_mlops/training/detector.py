@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-BLOCK: Final = 32_768
+BLOCK: Final = 65_536
 """Rows that are encoded and scored at once: what bounds the memory."""
 
 DECIMALS: Final = 9

@@ -93,8 +93,11 @@ class Encoder:
         """
         self.check(frame)
         matrix = np.empty((frame.height, len(self.columns)), dtype=np.float32)
-        for index, name in enumerate(self.numeric):
-            matrix[:, index] = _numbers(frame[name]) if name in frame.columns else np.nan
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is seen below
+            for index, name in enumerate(self.numeric):
+                matrix[:, index] = frame[name].cast(pl.Float64).to_numpy() if name in frame.columns else np.nan
+        for index in _columns_beyond(matrix[:, : len(self.numeric)], _FLOAT32_LIMIT):
+            matrix[:, index] = _numbers(frame[self.numeric[index]])
         at = len(self.numeric)
         for name, values in self.categories.items():
             width = len(values) + 2
@@ -215,12 +218,18 @@ def _one_hot(column: pl.Series | None, values: tuple[str, ...], rows: int) -> Ma
     if column is None or column.dtype == pl.Null:
         block[:, -1] = 1
         return block
-    codes = column.cast(pl.String).replace_strict(
-        pl.Series([*values], dtype=pl.String), pl.Series(range(len(values)), dtype=pl.Int32), default=len(values)
-    )
-    codes = pl.select(pl.when(column.is_null()).then(len(values) + 1).otherwise(codes)).to_series()
-    block[np.arange(rows), codes.to_numpy()] = 1
+    codes = column.cast(pl.String).cast(pl.Enum([*values]), strict=False).to_physical().cast(pl.Int64)
+    others = pl.when(column.is_null()).then(len(values) + 1).otherwise(len(values))
+    block[np.arange(rows), pl.select(pl.coalesce(codes, others)).to_series().to_numpy()] = 1
     return block
+
+
+def _columns_beyond(matrix: Matrix, limit: float) -> list[int]:
+    """Name the columns that hold a number larger than `limit` either way; there are hardly ever any."""
+    if matrix.size == 0 or np.fmax.reduce(np.abs(matrix), axis=None) <= limit:
+        return []
+    largest = np.fmax.reduce(np.abs(matrix), axis=0)
+    return [int(index) for index in np.flatnonzero(largest > limit)]
 
 
 def _counts(column: pl.Series) -> pl.DataFrame:

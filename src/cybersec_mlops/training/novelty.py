@@ -41,7 +41,7 @@ class NoveltyModel:
     def views(self, matrix: Matrix) -> tuple[Floats, Floats]:
         """Return the autoencoder's and the distance's score (higher is more suspicious), each of shape (rows,)."""
         places = self.quantiles.transform(matrix)
-        return self.autoencoder.score(places), distance_score(places, self.prototypes)
+        return self.autoencoder.score(places), distance_score(places, self.prototypes, numeric=self.quantiles.numeric)
 
     def column_errors(self, matrix: Matrix) -> Floats:
         """Return what each matrix column adds to both views, rows summing to 1, shape (rows, columns).
@@ -50,7 +50,7 @@ class NoveltyModel:
         nearest prototype; each view is scaled to sum to a half.
         """
         places = self.quantiles.transform(matrix)
-        nearest, _ = nearest_prototype(places, self.prototypes)
+        nearest, _ = nearest_prototype(places, self.prototypes, numeric=self.quantiles.numeric)
         views = (self.autoencoder.errors(places), (places.astype(np.float64) - self.prototypes[nearest]) ** 2)
         shares = sum(view / np.maximum(view.sum(axis=1, keepdims=True), 1e-12) / 2 for view in views)
         return summed_columns(shares, self.quantiles.columns(), self.quantiles.width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,15 @@ EXACT_COLUMNS: Final = 256
 """Up to here the scalar products of places, multiples of 2^-16 below 1, are exact in float32."""
 
 NEARNESS_FLOOR: Final = 1e-4
+
+CANDIDATES: Final = (128, 384)
+"""How many prototypes a row is compared with first, and, where these do not decide, then."""
+
+FEWEST: Final = 256
+"""Fewer rows are compared with all prototypes at once."""
+
+_MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number without a pattern (2^64 over the golden ratio)."""
 
 BLOCK: Final = 1024
 """Rows whose distances to all prototypes are in memory at once: what fits a processor's cache."""
@@ -63,7 +73,7 @@ def _far_apart(rows: Places, count: int) -> Places:
     """Choose rows, each as far as can be from those before it; the first is the one nearest to the middle."""
     points: NDArray[Any] = rows.astype(_exact(rows), copy=False)
     middle = np.rint(rows.astype(np.float64).mean(axis=0) * STEP) / STEP
-    chosen = [int(_square(rows - middle).argmin())]
+    chosen = [int(_norms(rows - middle).argmin())]
     nearest = np.full(rows.shape[0], np.inf, dtype=points.dtype)
     while len(chosen) < count:
         differences = points - points[chosen[-1]]
@@ -77,27 +87,117 @@ def _exact(rows: Places) -> np.dtype[Any]:
     return np.dtype(np.float32 if rows.shape[1] <= EXACT_COLUMNS else np.float64)
 
 
-def nearest_prototype(places: Places, prototypes: Places) -> tuple[NDArray[np.int64], Floats]:
-    """Find each row's nearest prototype and the squared distance to it, shapes (rows,) and (rows,)."""
+def nearest_prototype(
+    places: Places, prototypes: Places, *, numeric: int | None = None
+) -> tuple[NDArray[np.int64], Floats]:
+    """Find each row's nearest prototype and the squared distance to it, shapes (rows,) and (rows,).
+
+    Parameters
+    ----------
+    places : ndarray of float32, shape (rows, columns)
+    prototypes : ndarray of float32, shape (prototypes, columns)
+    numeric : int, optional
+        From this column on a place is one of two values (categories, missing or not). Rows that agree in all of these
+        are compared first with the prototypes that differ least from them there; the result is the same, sooner.
+    """
     exact = _exact(places)
-    points: NDArray[Any] = places.astype(exact, copy=False)
-    targets: NDArray[Any] = prototypes.astype(exact, copy=False)
-    halves = np.einsum("ij,ij->i", targets, targets) / 2
-    nearest = np.empty(places.shape[0], dtype=np.int64)
-    for start in range(0, places.shape[0], BLOCK):
-        block = slice(start, start + BLOCK)
-        nearest[block] = (halves - points[block] @ targets.T).argmin(axis=1)
-    return nearest, _square(places.astype(np.float64) - prototypes[nearest])
+    search = _Search(places.astype(exact, copy=False), prototypes.astype(exact, copy=False))
+    if numeric is None or search.rows < FEWEST:
+        search.everywhere(np.arange(search.rows))
+    else:
+        search.everywhere(search.among_alike(numeric))
+    return search.nearest, search.squares
 
 
-def distance_score(places: Places, prototypes: Places) -> Floats:
-    """Return the logarithm of the squared distance to the nearest prototype (higher is more suspicious)."""
-    squares = nearest_prototype(places, prototypes)[1]
+class _Search:
+    """Rows, prototypes, and what is found: the smallest of |prototype|^2 / 2 - row . prototype, every sum exact."""
+
+    def __init__(self, points: NDArray[Any], targets: NDArray[Any]) -> None:
+        self.points, self.targets, self.rows = points, targets, points.shape[0]
+        self.halves = _norms(targets) / 2
+        self.nearest = np.empty(self.rows, dtype=np.int64)
+        self.squares = np.empty(self.rows)
+
+    def everywhere(self, rows: NDArray[np.int64]) -> None:
+        """Compare rows with every prototype."""
+        for start in range(0, rows.size, BLOCK):
+            block = rows[start : start + BLOCK]
+            points = self.points[block]
+            self._note(block, self.halves - points @ self.targets.T, points)
+
+    def among_alike(self, numeric: int) -> NDArray[np.int64]:
+        """Compare rows with the prototypes whose flags are most like theirs; return those that have to look further.
+
+        A row may stop where it found a prototype that is nearer than the flags alone hold off all that were left out.
+        """
+        order, starts = _alike(self.points[:, numeric:])
+        flags, varying = np.ascontiguousarray(self.targets[:, numeric:]), self.targets[:, :numeric]
+        fixed = self.points[order[starts[:-1]], numeric:]
+        products = fixed @ flags.T
+        apart = _norms(fixed)[:, None] + _norms(flags) - 2 * products
+        offsets = self.halves - products
+        left = []
+        for group, (start, end) in enumerate(pairwise(starts.tolist())):
+            rows = order[start:end]
+            for count in CANDIDATES:
+                if rows.size and count < apart.shape[1]:
+                    bound = np.partition(apart[group], count)[count]
+                    names = np.flatnonzero(apart[group] < bound)  # in order: the first of equals stays the first
+                    rows = self._among(rows, names, offsets[group, names], varying[names], bound)
+            left.append(rows)
+        return np.concatenate(left)
+
+    def _among(
+        self, rows: NDArray[np.int64], names: NDArray[np.int64], offsets: NDArray[Any], varying: NDArray[Any], bound: Any
+    ) -> NDArray[np.int64]:
+        if not names.size:
+            return rows
+        for start in range(0, rows.size, BLOCK):
+            block = rows[start : start + BLOCK]
+            points = self.points[block]
+            self._note(block, offsets - points[:, : varying.shape[1]] @ varying.T, points, names)
+        return rows[self.squares[rows] >= bound]
+
+    def _note(
+        self,
+        rows: NDArray[np.int64],
+        values: NDArray[Any],
+        points: NDArray[Any],
+        names: NDArray[np.int64] | None = None,
+    ) -> None:
+        best = values.argmin(axis=1)
+        self.nearest[rows] = best if names is None else names[best]
+        self.squares[rows] = _norms(points) + 2 * values[np.arange(best.size), best]
+
+
+def _alike(flags: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sort rows by which of their flags are set: their order, and where each group of equal ones starts and ends."""
+    bits = np.packbits(flags > 0, axis=1)
+    words = np.zeros((bits.shape[0], -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
+    words[:, : bits.shape[1]] = bits
+    columns = words.view(np.uint64).T
+    keys = np.zeros(bits.shape[0], dtype=np.uint64)
+    for column in columns:
+        keys = (keys ^ (keys >> np.uint64(29)) ^ column) * _MIXER
+    order = np.argsort(keys)
+    changes = np.zeros(order.size, dtype=np.bool_)
+    for column in columns:  # by the flags themselves: two patterns of one key make more groups, never a wrong one
+        changes[1:] |= np.diff(column[order]) != 0
+    changes[0] = True
+    return order, np.append(np.flatnonzero(changes), order.size)
+
+
+def _norms(points: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.einsum("ij,ij->i", points, points))
+
+
+def distance_score(places: Places, prototypes: Places, *, numeric: int | None = None) -> Floats:
+    """Return the logarithm of the squared distance to the nearest prototype (higher is more suspicious).
+
+    `numeric` is that of `nearest_prototype`.
+    """
+    squares = nearest_prototype(places, prototypes, numeric=numeric)[1]
     return np.asarray(np.log(squares / places.shape[1] + NEARNESS_FLOOR), dtype=np.float64)
-
-
-def _square(differences: Floats) -> Floats:
-    return np.asarray(np.einsum("ij,ij->i", differences, differences), dtype=np.float64)
 
 
 def _means(places: Places, nearest: NDArray[np.int64], centres: Places) -> Places:
