@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     """What runs, for the record."""
     alert_urls: SecretStr | None = None
     """Where to tell that a run failed: Apprise addresses (webhook, e-mail, chat), between blanks or commas."""
+    signing_key_file: Path | None = None
+    """PEM file of the private Ed25519 key that bundles are signed with after training; the key itself is no setting."""
+    public_key_file: Path | None = None
+    """PEM file of the public keys that signatures are verified with; with it no other bundle is ever loaded."""
+    public_key: str | None = None
+    """The same as text."""
     idempotency_key: str | None = None
     """The same key finds the same Prefect flow run again: a Kubernetes Job's UID."""
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.scoring.alert_files import ALERT_SCHEMA
-from cybersec_mlops.scoring.ecs import ECS_VERSION, AlertSource, community_id, document, to_line
+from cybersec_mlops.scoring.ecs import ECS_VERSION, AlertSource, community_id, document, iso_time, to_line
 
 SOURCE = AlertSource("campus", "ab" * 32, 3, False, ("conn_state",))
 LONG = range(-(2**63), 2**63)
@@ -101,6 +102,12 @@ FULL = alert_of(
 REASON = {"feature": "orig_bytes", "value": "100", "usual": "0 to 12", "contribution": 3.0}
 
 
+def told(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return an alert with its time as the documents want it."""
+    times = pl.DataFrame({"ts": [alert["ts"]]}, schema={"ts": pl.Datetime("us", "UTC")})
+    return {**alert, "ts": times.select(iso_time("ts")).item()}
+
+
 def leaves(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, inner in value.items():
         if isinstance(inner, Mapping) and (above or name != "cybersec_mlops"):
@@ -118,7 +125,7 @@ def check(made: Mapping[str, Any]) -> None:
 
 
 def test_a_full_alert() -> None:
-    made = document(FULL, [REASON], SOURCE)
+    made = document(told(FULL), [REASON], SOURCE)
     check(made)
     assert made["@timestamp"] == "2026-03-02T08:00:01.000250Z"
     assert made["ecs"] == {"version": ECS_VERSION}
@@ -139,7 +146,7 @@ def test_a_full_alert() -> None:
 
 
 def test_what_is_unset_is_not_there() -> None:
-    made = document(alert_of(), [], AlertSource("campus", "ab" * 32, None, True, ()))
+    made = document(told(alert_of()), [], AlertSource("campus", "ab" * 32, None, True, ()))
     check(made)
     assert not {"@timestamp", "source", "destination", "network", "related"} & set(made)
     assert made["tags"] == ["synthetic"]
@@ -181,11 +188,11 @@ def test_whatever_a_log_says_the_types_hold_and_a_line_is_ascii(
         duration_s=duration,
         ts=ts,
     )
-    made = document(alert, [{**REASON, "value": texts[0]}], SOURCE)
+    made = document(told(alert), [{**REASON, **({} if texts[0] is None else {"value": texts[0]})}], SOURCE)
     check(made)
     line = to_line(made)
-    assert line.isascii()
-    assert line.isprintable()
+    assert line.endswith(b"\n")
+    assert line[:-1].decode("ascii").isprintable()
     assert json.loads(line) == made
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.training.prototypes import EXACT_COLUMNS, distance_score, fit_prototypes, nearest_prototype
-from cybersec_mlops.training.quantiles import STEP
+from cybersec_mlops.training.quantiles import ONE_HOT, STEP
 
 
 def places_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
@@ -57,3 +57,26 @@ def test_a_rare_kind_has_a_prototype_however_often_the_others_come() -> None:
 
 def test_one_repeated_row_gives_one_prototype() -> None:
     assert fit_prototypes(np.zeros((20, 3), dtype=np.float32), count=9, seed=0).shape == (1, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    numeric=st.integers(0, 6),
+    flags=st.integers(1, 70),
+    count=st.integers(150, 900),
+    likely=st.floats(0.02, 0.98),
+    coarse=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_looking_among_like_rows_first_changes_nothing(
+    numeric: int, flags: int, count: int, likely: float, coarse: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows, prototypes = places_of(700, numeric + flags, seed), places_of(count, numeric + flags, seed + 1)
+    if coarse:  # many equal distances: the first of equals must stay the first
+        rows, prototypes = np.sign(rows) / 2, np.sign(prototypes) / 2
+    rows[:, numeric:] = np.where(rng.random((700, flags)) < likely, ONE_HOT, 0)
+    prototypes[: count // 2, numeric:] = rows[rng.integers(0, 700, count // 2), numeric:]
+    plain, sooner = nearest_prototype(rows, prototypes), nearest_prototype(rows, prototypes, numeric=numeric)
+    assert np.array_equal(plain[0], sooner[0])
+    assert np.array_equal(plain[1], sooner[1])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.errors import ConfigError, DataError
-from cybersec_mlops.training.signature import sign, verify
+from cybersec_mlops.training.signature import SIGNATURE_BYTES, fingerprint, generate_keys, sign, verify
 
 
 def pair() -> tuple[bytes, bytes]:
@@ -44,3 +44,13 @@ def test_keys_of_another_kind_are_refused_without_being_shown() -> None:
         assert key.decode() not in str(caught.value) + caught.value.hint or not key
     with pytest.raises(ConfigError):
         verify(b"x", sign(b"x", PRIVATE), PRIVATE)
+
+
+def test_one_of_several_public_keys_is_enough() -> None:
+    first, second = generate_keys(), generate_keys()
+    signature = sign(b"x", second[0])
+    verify(b"x", signature, first[1] + second[1])
+    with pytest.raises(DataError):
+        verify(b"x", signature, first[1])
+    assert fingerprint(first[0]) != fingerprint(second[0])
+    assert len(signature) == SIGNATURE_BYTES

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import os
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cybersec_mlops.commands.session import Json, ending_with_exit_code, new_group, open_audit, print_json
-from cybersec_mlops.errors import DataError
+from cybersec_mlops.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from cybersec_mlops.audit.registry import ModelRegistry, ModelVersion
@@ -103,6 +106,63 @@ def rollback(
         _bear(registry, before, "champion", reason, as_json=as_json)
 
 
+@app.command()
+def sign(dataset: Dataset, version: Version = "champion", as_json: Json = False) -> None:
+    """Sign a version's bundle with the private key of CYBERSEC_MLOPS_SIGNING_KEY_FILE."""
+    with ending_with_exit_code():
+        from cybersec_mlops.pipeline.phase import new_run_id
+        from cybersec_mlops.pipeline.platform import open_platform
+        from cybersec_mlops.pipeline.signing import sign_bundle, signature_key
+        from cybersec_mlops.storage.reference import Reference
+
+        platform = open_platform()
+        if platform.settings.signing_key_file is None:
+            raise ConfigError(
+                "CYBERSEC_MLOPS_SIGNING_KEY_FILE names no key", hint="`cybersec-mlops models keygen FOLDER` makes one"
+            )
+        model = platform.registry.get(dataset, version)
+        bundle = Reference.from_dict(model.bundle)
+        signed = sign_bundle(platform, bundle, dataset=dataset, run_id=new_run_id())
+        uri = platform.layers.models.uri(signature_key(bundle, platform))
+        told = {"dataset": dataset, "version": model.version, "sha256": model.sha256, "signature": uri}
+        if as_json:
+            print_json({**told, "changed": signed})
+        else:
+            typer.echo(f"version {model.version} of {dataset} {'is' if signed else 'was'} signed: {uri}")
+
+
+@app.command()
+def keygen(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the two files go; made when missing.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key pair for signing bundles: bundle-signing.key (keep it apart) and bundle-signing.pub."""
+    with ending_with_exit_code():
+        from cybersec_mlops.training.signature import fingerprint, generate_keys
+
+        private, public = generate_keys()
+        files = {"private": folder / "bundle-signing.key", "public": folder / "bundle-signing.pub"}
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for name, data, mode in (("private", private, 0o600), ("public", public, 0o644)):
+                with os.fdopen(os.open(files[name], os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                    file.write(data)
+        except FileExistsError as error:
+            raise ConfigError(
+                f"{error.filename} is there already", hint="a key is never replaced: name another folder"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"{folder}: {error.strerror}", hint="name a folder that can be written") from None
+        told = {name: str(path) for name, path in files.items()} | {"fingerprint": fingerprint(private)}
+        if as_json:
+            print_json(told)
+        else:
+            typer.echo(
+                f"export CYBERSEC_MLOPS_SIGNING_KEY_FILE={shlex.quote(told['private'])}  # where models are trained"
+            )
+            typer.echo(f"export CYBERSEC_MLOPS_PUBLIC_KEY_FILE={shlex.quote(told['public'])}  # wherever they are used")
+
+
 def model_document(model: ModelVersion) -> dict[str, Any]:
     """Return a version as JSON."""
     names = ("dataset", "version", "aliases", "uri", "sha256", "run_id", "registered_at", "metrics")
@@ -120,6 +180,7 @@ def _bear(registry: ModelRegistry, model: ModelVersion, alias: str, reason: str,
     from cybersec_mlops.pipeline.phase import new_run_id
     from cybersec_mlops.pipeline.version import code_version
 
+    _require_signed(model)
     holder = next((each for each in registry.versions(model.dataset) if alias in each.aliases), None)
     event = registry.set_alias(
         model.dataset,
@@ -142,6 +203,18 @@ def _bear(registry: ModelRegistry, model: ModelVersion, alias: str, reason: str,
             f"version {model.version} of {model.dataset} is {alias}, before it was "
             f"{'nobody' if before is None else f'version {before}'} (audit row {event.id})"
         )
+
+
+def _require_signed(model: ModelVersion) -> None:
+    """Where a public key is configured, only a signed bundle is promoted; else no store is opened for it."""
+    from cybersec_mlops.config import Settings
+    from cybersec_mlops.pipeline.signing import public_keys, require_signed
+    from cybersec_mlops.storage.reference import Reference
+
+    if public_keys(Settings.load()) is not None:
+        from cybersec_mlops.pipeline.platform import open_platform
+
+        require_signed(open_platform(), Reference.from_dict(model.bundle))
 
 
 def _who() -> str:

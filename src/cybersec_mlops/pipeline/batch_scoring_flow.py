@@ -22,6 +22,7 @@ from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, 
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
 from cybersec_mlops.pipeline.scoring_result import DELIVERY, PHASE, ROLE
+from cybersec_mlops.pipeline.signing import require_signed
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.scoring.batch import ScoredSlice, ScoringJob, conclude, score_slice, slice_job
 from cybersec_mlops.scoring.model import load_model
@@ -97,6 +98,7 @@ def batch_scoring_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, An
     model = choose_model(platform, spec)
     spec = spec.model_copy(update={"dataset": model.dataset})
     tag_run(model.dataset, run_id)
+    require_signed(platform, model.bundle)
     raw = ingest_set(ROLE, spec.sources, spec, run_id)
     job = ScoringJob(
         model.bundle, model.dataset, model.version, Reference.from_dict(raw), spec.transformation, spec.scoring

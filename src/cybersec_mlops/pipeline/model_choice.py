@@ -12,9 +12,11 @@ from cybersec_mlops.config import RunSpec, name_dataset
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.pipeline.phase import reference_of
 from cybersec_mlops.pipeline.platform import Platform
+from cybersec_mlops.pipeline.signing import public_keys, require_signed, signature_key
 from cybersec_mlops.scoring.model import load_model
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.training.bundle import LIMITS, read_bundle
+from cybersec_mlops.training.signature import SIGNATURE_BYTES, verify
 
 _LARGEST_FILE: Final = sum(LIMITS.values()) + (1 << 20)
 _HINT: Final = "`cybersec-mlops models list` tells what there is; `cybersec-mlops run SOURCE` trains one"
@@ -67,15 +69,43 @@ def import_bundle(platform: Platform, path: Path) -> Reference:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"the bundle cannot be read: {error.strerror}", source=str(path), hint=_HINT) from None
-    read_bundle(data)
     sha256 = hashlib.sha256(data).hexdigest()
-    return platform.layers.models.put_bytes(f"bundles/{sha256[:2]}/{sha256}.zip", data)
+    if (public := public_keys(platform.settings)) is not None:
+        _verify_file(path, data, public)
+    read_bundle(data)
+    stored = platform.layers.models.put_bytes(f"bundles/{sha256[:2]}/{sha256}.zip", data)
+    if (signature := _signature_beside(path)) is not None:
+        platform.layers.models.put_bytes(signature_key(stored, platform), signature, overwrite=True)
+    return stored
+
+
+def _verify_file(path: Path, data: bytes, public: bytes) -> None:
+    signature = _signature_beside(path)
+    if signature is None:
+        raise DataError(
+            f"it is not signed: there is no {path.name}.sig beside it, and a public key is configured",
+            source=str(path),
+            hint="copy the signature from MODELS as well",
+        )
+    verify(data, signature, public)
+
+
+def _signature_beside(path: Path) -> bytes | None:
+    try:
+        with path.with_name(f"{path.name}.sig").open("rb") as file:
+            signature = file.read(SIGNATURE_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"its signature cannot be read: {error.strerror}", source=str(path)) from None
+    return signature if len(signature) == SIGNATURE_BYTES else b""
 
 
 def _by_reference(platform: Platform, bundle: Reference, dataset: str | None) -> ChosenModel:
     for event in platform.audit.events(phase=REGISTRATION):
         if event.key == bundle.sha256 and dataset in (None, event.dataset):
             return ChosenModel(bundle, str(event.dataset), int(event.outputs["version"]))
+    require_signed(platform, bundle)
     trained_on = load_model(bundle, platform.layers.models).manifest.get("provenance", {}).get("dataset")
     return ChosenModel(bundle, dataset or str(trained_on or "unnamed"), None)
 

@@ -14,6 +14,7 @@ from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
+from cybersec_mlops.pipeline.signing import require_signed
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.pipeline.version import code_facts
 from cybersec_mlops.storage.reference import Reference
@@ -89,6 +90,9 @@ def model_evaluation_flow(
     bundle = Reference.from_dict(model["bundle"])
     registry = platform.registry
     opponent = _opponent(registry, spec.dataset_name, bundle)
+    for one in (bundle, None if opponent is None else Reference.from_dict(opponent.bundle)):
+        if one is not None:
+            require_signed(platform, one)
     job = EvaluationJob(
         bundle=bundle,
         version=registry.register(spec.dataset_name, bundle, run_id=run_id),

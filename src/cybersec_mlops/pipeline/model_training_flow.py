@@ -12,6 +12,7 @@ from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.phase import Outcome, Phase, find_model, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
+from cybersec_mlops.pipeline.signing import sign_bundle
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
@@ -50,6 +51,14 @@ def register_model_task(dataset: str, bundle: dict[str, Any], run_id: str) -> in
     return version
 
 
+@phase_task("sign-bundle")
+def sign_bundle_task(dataset: str, bundle: dict[str, Any], run_id: str) -> None:
+    """Sign the bundle where the environment names a key, also one that an earlier run made."""
+    platform = open_platform()
+    if sign_bundle(platform, Reference.from_dict(bundle), dataset=dataset, run_id=run_id, flow_run_id=flow_run_id()):
+        get_run_logger().info("signed %s", bundle["uri"])
+
+
 @flow(name=FLOW_NAME, flow_run_name=run_name("train"), persist_result=False, **HOOKS)
 def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
     """Train on a SILVER snapshot.
@@ -82,6 +91,7 @@ def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | Non
         flow_run_id=flow_run_id(),
     )
     outcome = run_phase(platform, phase, lambda: _train(phase, silver["train"], spec, holdout, parent))
+    configured(sign_bundle_task, spec.tasks)(spec.dataset_name, outcome.outputs["bundle"], run_id)
     told = {name: outcome.outputs.get(name) for name in ("uri", "sha256", "version")}
     show_summary("training", run_id, {"reused": outcome.reused, **told, **outcome.outputs["report"]})
     return {"run_id": run_id, "bundle": outcome.outputs["bundle"], "version": outcome.outputs["version"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,8 @@ from typing import Any, Final
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
-from cybersec_mlops.scoring.ecs import AlertSource, document, to_line
-from cybersec_mlops.scoring.explanations import Reasons, reasons_of
+from cybersec_mlops.scoring.ecs import AlertSource, document, iso_time, to_line
+from cybersec_mlops.scoring.explanations import REASON, Explained, explain_rows
 from cybersec_mlops.scoring.ranking import Run, merge
 from cybersec_mlops.scoring.spec import ScoringSpec
 from cybersec_mlops.scoring.tally import day_of
@@ -42,9 +42,7 @@ ALERT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "raw_line": pl.Int64(),
     "model_sha256": pl.String(),
     "model_version": pl.Int64(),
-    "explanation": pl.List(
-        pl.Struct({"feature": pl.String(), "value": pl.String(), "usual": pl.String(), "contribution": pl.Float64()})
-    ),
+    "explanation": pl.List(REASON),
 }
 """Columns of the alerts as Parquet."""
 
@@ -71,14 +69,13 @@ def store_alerts(
     parts: list[Path] = []
     counts: Counter[str] = Counter()
     lines = folder / "alerts.ndjson"
-    with lines.open("w", encoding="ascii", newline="\n") as opened:
+    with lines.open("wb") as opened:
         for block in merge(runs, spec.per_day):
             for piece in block.iter_slices(EXPLAINED_ROWS):
-                reasons = reasons_of(detector, piece, spec.reasons)
-                alerts = alert_rows(piece, reasons, detector.calibration, source, counts.total())
+                explained = explain_rows(detector, piece, spec.reasons)
+                alerts = alert_rows(piece, explained, detector.calibration, source, counts.total())
                 counts.update(alerts.select(day=day_of("ts"))["day"].to_list())
-                pairs = zip(alerts.drop("explanation").iter_rows(named=True), reasons, strict=True)
-                opened.writelines(f"{to_line(document(alert, why, source))}\n" for alert, why in pairs)
+                opened.writelines(lines_of(alerts, explained, source))
                 parts.append(folder / f"alerts-part-{len(parts):06}.parquet")
                 alerts.write_parquet(parts[-1], compression="zstd", compression_level=1)
     table = folder / "alerts.parquet"
@@ -88,8 +85,16 @@ def store_alerts(
     return StoredAlerts(_store(table, store, counts.total()), _store(lines, store, counts.total()), counts)
 
 
+def lines_of(alerts: pl.DataFrame, explained: Explained, source: AlertSource) -> Iterator[bytes]:
+    """Yield the alerts as lines of NDJSON."""
+    told = alerts.drop("explanation", "model_sha256", "model_version").with_columns(ts=iso_time("ts"))
+    names = told.columns
+    for row, reasons in zip(told.iter_rows(), explained.reasons, strict=True):
+        yield to_line(document(dict(zip(names, row, strict=True)), reasons, source))
+
+
 def alert_rows(
-    rows: pl.DataFrame, reasons: Sequence[Reasons], calibration: Calibration, source: AlertSource, before: int
+    rows: pl.DataFrame, explained: Explained, calibration: Calibration, source: AlertSource, before: int
 ) -> pl.DataFrame:
     """Return alerts as `ALERT_SCHEMA` says, ranked from `before` + 1."""
     active = calibration.active
@@ -98,14 +103,13 @@ def alert_rows(
         passed = pl.col("score") >= threshold.score
         rate = pl.when(passed).then(threshold.rate).otherwise(rate)
         score = pl.when(passed).then(threshold.score).otherwise(score)
-    explained = pl.Series("explanation", [list(why) for why in reasons], dtype=ALERT_SCHEMA["explanation"])
     return rows.with_columns(
         pl.int_range(before + 1, before + 1 + rows.height, dtype=pl.Int64).alias("rank"),
         rate.alias("nominal_rate"),
         score.alias("threshold_score"),
         pl.lit(source.model_sha256).alias("model_sha256"),
         pl.lit(source.model_version, dtype=pl.Int64).alias("model_version"),
-        explained,
+        explained.series().alias("explanation"),
     ).select(pl.col(name).cast(dtype) for name, dtype in ALERT_SCHEMA.items())
 
 

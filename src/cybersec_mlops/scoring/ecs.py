@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
+import orjson
+import polars as pl
+
 ECS_VERSION: Final = "8.11.0"
 
 CONNECTION: Final = (
@@ -80,9 +83,9 @@ def document(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], sou
     Parameters
     ----------
     alert : mapping
-        A row of the alerts: connection, provenance and scores.
+        A row of the alerts: connection, provenance and scores; ``ts`` as `iso_time` makes it.
     reasons : sequence of mapping
-        ``feature``, ``value``, ``usual`` and ``contribution``, the weightiest first.
+        ``feature``, ``value`` (absent where missing), ``usual`` and ``contribution``, the weightiest first.
     source : AlertSource
         What scored it.
 
@@ -91,8 +94,7 @@ def document(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], sou
     dict
         JSON: no field is null, no list is empty.
     """
-    at = alert["ts"]
-    start = None if at is None else f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+    start = alert["ts"]
     made: dict[str, Any] = {} if start is None else {"@timestamp": start}
     made["ecs"] = {"version": ECS_VERSION}
     made["message"] = _message(alert, reasons)
@@ -110,13 +112,21 @@ def document(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], sou
     return made
 
 
-def to_line(made: Mapping[str, Any]) -> str:
-    r"""Return a document as one line of ASCII: whatever a log has put into it, a terminal shows it as text.
+def iso_time(column: str) -> pl.Expr:
+    """Return times as ECS writes them: ISO 8601 in UTC, microseconds."""
+    return pl.col(column).dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ")
+
+
+def to_line(made: Mapping[str, Any]) -> bytes:
+    r"""Return a document as one line of printable ASCII: whatever a log has put into it, a terminal shows it as text.
 
     >>> to_line({"message": "a\x1b[2J\u202eb\n"})
-    '{"message":"a\\u001b[2J\\u202eb\\n"}'
+    b'{"message":"a\\u001b[2J\\u202eb\\n"}\n'
     """
-    return json.dumps(made, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    line = orjson.dumps(made, option=orjson.OPT_APPEND_NEWLINE)
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return json.dumps(made, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _event(alert: Mapping[str, Any], source: AlertSource, start: str | None) -> dict[str, Any]:
@@ -208,7 +218,7 @@ def _own(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], source:
         "threshold": {"score": alert["threshold_score"], "nominal_rate": alert["nominal_rate"]},
         "supervised_score": alert["supervised_score"],
         "novelty_score": alert["novelty_score"],
-        "explanation": [_reason(one) for one in reasons] or None,
+        "explanation": reasons or None,
         "model": source.model,
         "raw": {"sha256": alert["raw_sha256"], "line": alert["raw_line"], "format": alert["format"]},
         "connection": {name: alert[name] for name in CONNECTION if alert[name] is not None} or None,
@@ -217,16 +227,10 @@ def _own(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], source:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _reason(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    if one["value"] is not None:
-        return one
-    return {name: value for name, value in one.items() if name != "value"}
-
-
 def _message(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> str:
     ends = [_place(alert[f"{side}_h"], alert[f"{side}_p"]) for side in ("orig", "resp")]
     what = " ".join(str(alert[name]) for name in ("proto", "service") if alert[name])
-    why = "; ".join(f"{one['feature']} {one['value'] or 'missing'} (usual {one['usual']})" for one in reasons[:3])
+    why = "; ".join(f"{one['feature']} {one.get('value', 'missing')} (usual {one['usual']})" for one in reasons[:3])
     return f"{' -> '.join(ends)} {what}: score {alert['score']:.2f}, p {alert['p_value']:.2g}" + (
         f": {why}" if why else ""
     )

@@ -148,7 +148,12 @@ class _Search:
         return np.concatenate(left)
 
     def _among(
-        self, rows: NDArray[np.int64], names: NDArray[np.int64], offsets: NDArray[Any], varying: NDArray[Any], bound: Any
+        self,
+        rows: NDArray[np.int64],
+        names: NDArray[np.int64],
+        offsets: NDArray[Any],
+        varying: NDArray[Any],
+        bound: Any,
     ) -> NDArray[np.int64]:
         if not names.size:
             return rows
@@ -156,7 +161,8 @@ class _Search:
             block = rows[start : start + BLOCK]
             points = self.points[block]
             self._note(block, offsets - points[:, : varying.shape[1]] @ varying.T, points, names)
-        return rows[self.squares[rows] >= bound]
+        further: NDArray[np.int64] = rows[self.squares[rows] >= bound]
+        return further
 
     def _note(
         self,
