@@ -16,12 +16,10 @@ from cybersec_mlops.ingestion.mapped import Mapped
 from cybersec_mlops.ingestion.mapping import MAX_BYTES, parse_mapping
 from cybersec_mlops.ingestion.originals import Original, mapping_key
 from cybersec_mlops.ingestion.reader import Reader
-from cybersec_mlops.ingestion.readers import READERS, reader_of
+from cybersec_mlops.ingestion.readers import all_readers, reader_of
 from cybersec_mlops.ingestion.sources import expand
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
-
-_TAKEN = frozenset(READERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,8 @@ def named_mapping(data: bytes, *, source: str) -> NamedMapping:
     ConfigError
         They are none, or a native column has the name of another format's.
     """
-    mapping = parse_mapping(data, source=source, taken=_TAKEN)
-    others = {column for reader in READERS.values() for column in reader.native_columns}
+    mapping = parse_mapping(data, source=source, taken=all_readers())
+    others = {column for reader in all_readers().values() for column in reader.native_columns}
     if clash := sorted(others & mapping.native.keys()):
         raise ConfigError(
             f"{source}: {clash[0]} is a column of another format", hint="give the mapping or the column another name"

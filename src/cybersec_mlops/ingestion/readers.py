@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from cybersec_mlops.errors import ConfigError
@@ -15,6 +16,7 @@ from cybersec_mlops.ingestion.netflow import NetFlow
 from cybersec_mlops.ingestion.nf_tables import NFTables
 from cybersec_mlops.ingestion.nfdump import Nfdump
 from cybersec_mlops.ingestion.pcap_flows import PacketCapture
+from cybersec_mlops.ingestion.plugins import PluginReader, load_plugins
 from cybersec_mlops.ingestion.reader import Reader
 from cybersec_mlops.ingestion.suricata_eve import SuricataEVE
 from cybersec_mlops.ingestion.unsw_nb15 import UNSWNB15
@@ -36,6 +38,18 @@ SHARING: Final = frozenset({NetFlow.name})
 """Formats whose files may need what the run's other files of the format say."""
 
 
+@cache
+def all_readers() -> dict[str, Reader]:
+    """Return the readers of this package and those of plug-ins, which are asked last.
+
+    Raises
+    ------
+    ConfigError
+        Two have one name.
+    """
+    return {**READERS, **load_plugins(READERS)}
+
+
 def reader_of(
     format_name: str, *, timezone: str = "UTC", mappings: Sequence[Reader] = (), shared: tuple[bytes, ...] = ()
 ) -> Reader:
@@ -44,7 +58,7 @@ def reader_of(
     Parameters
     ----------
     format_name : str
-        A key of `READERS`, or the name of a mapping.
+        A key of `READERS`, the name of a mapping or of a plug-in's format.
     timezone : str
         IANA zone of times that do not say theirs (CICFlowMeter's, Argus's, some of Suricata's).
     mappings : sequence of Reader
@@ -57,12 +71,16 @@ def reader_of(
     ConfigError
         There is no such format.
     """
-    known = {**READERS, **{reader.name: reader for reader in mappings}}
-    reader = known.get(format_name)
+    known: dict[str, Reader] = {**READERS, **{reader.name: reader for reader in mappings}}
+    reader = known.get(format_name) or all_readers().get(format_name)
     if reader is None:
-        raise ConfigError(f"unknown format {format_name!r}", hint=f"known formats: {', '.join(known)}")
+        raise ConfigError(
+            f"unknown format {format_name!r}", hint=f"known formats: {', '.join({**known, **all_readers()})}"
+        )
     if isinstance(reader, NetFlow):
         return replace(reader, shared=shared)
+    if isinstance(reader, PluginReader):
+        return reader.in_zone(timezone)
     if isinstance(reader, CICFlowMeter | SuricataEVE | Argus | Nfdump | Mapped):
         return replace(reader, timezone=timezone)
     return reader

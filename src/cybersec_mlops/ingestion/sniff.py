@@ -18,7 +18,7 @@ from cybersec_mlops.ingestion.compression import MAGIC_BYTES, NONE, compression_
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.mapped import columns_of
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Reader, Recognition, Refusal
-from cybersec_mlops.ingestion.readers import READERS, reader_of
+from cybersec_mlops.ingestion.readers import all_readers, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 
 SUPPORTED: Final = (
@@ -82,7 +82,7 @@ def recognise(
     head : Head
         The beginning of the decompressed file.
     format : str, optional
-        The format that it must be of: a key of `READERS`, or the name of a mapping.
+        The format that it must be of: a key of `all_readers`, or the name of a mapping.
     mappings : sequence of Reader
         Formats that mapping files make; they are asked first.
 
@@ -91,7 +91,7 @@ def recognise(
     ConfigError
         There is no such format.
     """
-    asked = [*mappings, *READERS.values()]
+    asked = [*mappings, *all_readers().values()]
     if format:
         asked = [reader_of(format, mappings=mappings)]
     if not head.data.removeprefix(BOM).strip():

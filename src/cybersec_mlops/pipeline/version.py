@@ -12,6 +12,7 @@ from typing import Final
 
 import cybersec_mlops
 from cybersec_mlops.config import Settings
+from cybersec_mlops.ingestion.plugins import plugin_versions
 
 RESULT_SHAPING: Final = ("numpy", "polars", "scikit-learn", "xgboost-cpu")
 """Distributions whose version can change a number."""
@@ -19,7 +20,7 @@ RESULT_SHAPING: Final = ("numpy", "polars", "scikit-learn", "xgboost-cpu")
 
 @cache
 def code_version() -> str:
-    """Return the package's version and a hash of its code and of the libraries that shape results.
+    """Return the package's version and a hash of its code, of the libraries that shape results and of plug-ins.
 
     Returns
     -------
@@ -33,6 +34,8 @@ def code_version() -> str:
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     for name in RESULT_SHAPING:
         digest.update(f"{name}=={version(name)}\n".encode())
+    for plugin in plugin_versions():
+        digest.update(f"{plugin}\n".encode())
     return f"{cybersec_mlops.__version__}+{digest.hexdigest()[:12]}"
 
 
@@ -65,4 +68,5 @@ def _git(folder: Path, *arguments: str) -> str:
 def code_facts(settings: Settings) -> dict[str, str]:
     """Return what the report says of the code: version, libraries, commit and image where the environment says."""
     named = {"version": code_version(), "commit": git_commit(settings), "image": settings.image_digest}
-    return {name: value for name, value in named.items() if value} | {name: version(name) for name in RESULT_SHAPING}
+    facts = {name: value for name, value in named.items() if value} | {name: version(name) for name in RESULT_SHAPING}
+    return facts | ({"plug-ins": ", ".join(plugin_versions())} if plugin_versions() else {})
