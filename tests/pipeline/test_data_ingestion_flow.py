@@ -34,6 +34,29 @@ def test_the_same_bytes_are_stored_once(prefect_api: str, platform: Platform, tm
     assert platform.audit.events(run_id="r2")[-1].status == "reused"
 
 
+def test_new_files_of_a_folder_are_stored_and_told(
+    prefect_api: str, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    spec = RunSpec(sources=(str(folder),), dataset="d")
+    for number in range(3):
+        write_log(folder / f"conn.{number}.log", [line(number)])
+    data_ingestion_flow(spec, "r1")
+    write_log(folder / "conn.9.log", [line(9)])
+    shutil.copy(folder / "conn.0.log", folder / "conn.again.log")
+    with caplog.at_level("INFO", "cybersec_mlops.progress"):
+        grown = data_ingestion_flow(spec, "r2")
+    told = platform.audit.events(run_id="r2")[-1].outputs
+    assert (told["objects"], told["new"], told["known"]) == (4, 1, 3)
+    assert "ingestion: 1 new files, 3 known" in caplog.text
+
+    other = tmp_path / "all-at-once"
+    shutil.copytree(folder, other)
+    at_once = data_ingestion_flow(RunSpec(sources=(str(other),), dataset="d"), "r3")
+    assert at_once["train"] == grown["train"]
+
+
 def test_a_source_that_is_not_there_leaves_an_audit_row(prefect_api: str, platform: Platform, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         data_ingestion_flow(RunSpec(sources=(str(tmp_path / "none.log"),), dataset="d"), "r1")

@@ -52,6 +52,17 @@ def test_equal_bytes_give_equal_hashes(run_transform: Transform, tmp_path: Path)
     assert first[0] == again[0]
 
 
+def test_a_folder_that_grew_gives_what_all_of_its_files_give(
+    run_transform: Transform, stores: Stores, tmp_path: Path
+) -> None:
+    lines = [line(number) for number in range(300)]
+    first, second = write_log(tmp_path / "a.log", lines[:200]), write_log(tmp_path / "b.log", lines[200:])
+    run_transform(first)
+    grown = run_transform(first, second)
+    assert run_transform(second, first)[0] == grown[0]
+    assert sum(key.startswith("objects/") for key, _ in stores[0].list()) == 2
+
+
 def test_every_row_read_is_kept_quarantined_or_skipped(
     run_transform: Transform, stores: Stores, tmp_path: Path
 ) -> None:

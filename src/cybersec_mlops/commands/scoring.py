@@ -36,6 +36,10 @@ def score(
     log_format: Annotated[
         str | None, typer.Option("--format", help="The logs' format; default: recognised from the content.")
     ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--mapping", metavar="FILE", help="What the columns of a table of your own mean."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings, see examples/run.toml.")] = None,
     as_json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log of every task.")] = False,
@@ -51,7 +55,8 @@ def score(
         if out == "-" and as_json:
             raise ConfigError("--out - and --json both write to stdout", hint="name a file for the alerts")
         scoring = {"model": model, "out": None if out == "-" else out, "per_day": per_day}
-        return RunSpec.load(config, sources=tuple(sources), dataset=dataset, format=log_format, scoring=scoring)
+        given = {"sources": tuple(sources), "dataset": dataset, "format": log_format, "mapping": tuple(mapping or ())}
+        return RunSpec.load(config, **given, scoring=scoring)
 
     show_progress(verbose=verbose)
     performed = perform("execute_score", spec, verbose=verbose, describe=scoring_document)

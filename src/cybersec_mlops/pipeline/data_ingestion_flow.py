@@ -15,7 +15,7 @@ from cybersec_mlops.ingestion.sources import Source
 from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
-from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_unkeyed_phase
+from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, run_unkeyed_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
@@ -111,7 +111,7 @@ def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) 
         flow_run_id=flow_run_id(),
     )
     outcome = run_unkeyed_phase(open_platform(), phase, lambda: _store_set(sources, spec))
-    facts = {name: outcome.outputs[name] for name in ("objects", "bytes", "uri", "formats")}
+    facts = {name: outcome.outputs[name] for name in ("objects", "new", "known", "bytes", "uri", "formats")}
     show_summary("ingestion", run_id, {"set": role, "reused": outcome.reused, **facts})
     return dict(outcome.outputs["manifest"])
 
@@ -123,16 +123,21 @@ def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
     futures = [store.submit(source, spec.format, spec.limits, mappings) for source in found.sources]
     originals = [future.result() for future in futures]
     manifest = configured(write_manifest_task, spec.tasks)(originals)
+    new = {one["sha256"] for one in originals if one["stored"]}
+    known = {one["sha256"] for one in originals} - new
+    PROGRESS.info("ingestion: %d new files, %d known", len(new), len(known))
     return Outcome(
         outputs={
             "manifest": manifest,
             "uri": manifest["uri"],
-            "objects": len({one["sha256"] for one in originals}),
+            "objects": len(new | known),
+            "new": len(new),
+            "known": len(known),
             "bytes": sum({one["sha256"]: one["bytes"] for one in originals}.values()),
             "formats": sorted({one["format"] for one in originals}),
             "sources": {one["source_name"]: one["sha256"] for one in originals},
             "passed_over": {one.name: one.reason for one in found.skipped},
             **({"mappings": mappings} if mappings else {}),
         },
-        reused=not any(one["stored"] for one in originals),
+        reused=not new,
     )
