@@ -19,7 +19,7 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import MAGIC_BYTES, Decompressed, compression_of, decompress
 from cybersec_mlops.ingestion.draft import draft_mapping
-from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal, add_skipped
 from cybersec_mlops.ingestion.readers import SHARING, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise
@@ -237,9 +237,9 @@ def _inspect(found: Inspected, reader: Reader, answer: Recognition, head: Head, 
 def _add(found: Inspected, batch: Batch, reasons: Counter[str]) -> None:
     found.read += batch.read
     found.kept += batch.rows.height
-    for total, part in ((found.skipped, batch.skipped), (found.nulled, batch.nulled)):
-        for name, count in part.items():
-            total[name] = total.get(name, 0) + count
+    add_skipped(found.skipped, batch.skipped)
+    for name, count in batch.nulled.items():
+        found.nulled[name] = found.nulled.get(name, 0) + count
     times = batch.rows["ts"].drop_nulls()
     if not times.is_empty():
         first, last = times.min(), times.max()

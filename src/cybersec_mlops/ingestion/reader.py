@@ -6,7 +6,7 @@ in here knows a format, a store or a file name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, Protocol
 
@@ -150,3 +150,21 @@ def batch_schema(reader: Reader) -> dict[str, pl.DataType]:
         "raw_line": PROVENANCE_SCHEMA["raw_line"],
         **reader.native_columns,
     }
+
+
+MAX_RULES: Final = 1_000
+"""Rules by which rows were passed over that are counted apart: some hold a word of the log."""
+OTHER_RULES: Final = "other_rules"
+
+
+def add_skipped(total: MutableMapping[str, int], part: Mapping[str, int]) -> None:
+    """Add to the rows passed over by rule; rules beyond `MAX_RULES` are counted together.
+
+    >>> total = {"blank_line": 1}
+    >>> add_skipped(total, {"blank_line": 2, "other_stream:dns": 3})
+    >>> total
+    {'blank_line': 3, 'other_stream:dns': 3}
+    """
+    for name, count in part.items():
+        known = name in total or len(total) < MAX_RULES
+        total[name if known else OTHER_RULES] = total.get(name if known else OTHER_RULES, 0) + count

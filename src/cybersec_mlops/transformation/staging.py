@@ -18,7 +18,7 @@ from cybersec_mlops.connections import REJECTED_SCHEMA
 from cybersec_mlops.ingestion.ingest import open_original
 from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
-from cybersec_mlops.ingestion.reader import Batch
+from cybersec_mlops.ingestion.reader import Batch, add_skipped
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import FORMATS, read_joined
@@ -174,7 +174,7 @@ class _Parts:
 
     def add(self, batch: Batch) -> None:
         """Write the rows, keep the refused ones until there are enough for a file."""
-        self.skipped.update(batch.skipped)
+        add_skipped(self.skipped, batch.skipped)
         if not batch.rows.is_empty():
             self._write_rows(batch.rows)
         if not batch.rejected.is_empty():
