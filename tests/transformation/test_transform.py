@@ -123,3 +123,12 @@ def test_records_are_read_by_the_templates_of_another_file(run_transform: Transf
     (folder / "b_templates.dat").write_bytes(v9(set_of(0, template(256, BASIC))))
     _, manifest = run_transform(folder)
     assert (manifest.read, manifest.kept, manifest.quarantined) == (2, 2, {})
+
+
+def test_records_without_their_templates_are_an_error_with_the_way_out(
+    run_transform: Transform, tmp_path: Path
+) -> None:
+    (tmp_path / "records.dat").write_bytes(v9(set_of(256, basic())))
+    with pytest.raises(DataError, match="no_template 1") as caught:
+        run_transform(tmp_path / "records.dat")
+    assert "give the exporter's templates as well" in caught.value.hint

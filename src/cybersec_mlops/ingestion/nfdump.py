@@ -37,6 +37,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     parse_times,
 )
 from cybersec_mlops.ingestion.delimited import Column, Layout, read_cells
+from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.labels import common_name, with_labels
 from cybersec_mlops.ingestion.lines import BOM, Lines, clean, read_lines
 from cybersec_mlops.ingestion.nfdump_text import TextForm, read_text
@@ -193,15 +194,15 @@ class Nfdump:
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read what nfdump printed; see `Reader.read`."""
         del source  # the format has no error of its own
-        schema, state = batch_schema(self), _State()
-        for block in read_lines(stream, batch_bytes=batch_bytes):
-            state = replace(state, rejected=Rejected(), skipped={})
-            lines = clean(block, state.rejected, state.skipped)
-            frames = [conform(self._rows(rows, form, state.rejected), schema) for form, rows in _parts(lines, state)]
-            kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
-            batch = Batch(kept, state.rejected.frame(), state.skipped)
+        for batch in in_order(self._batch, _blocks(stream, batch_bytes)):
             if batch.read:
                 yield batch
+
+    def _batch(self, block: _Block) -> Batch:
+        schema = batch_schema(self)
+        frames = [conform(self._rows(rows, form, block.rejected), schema) for form, rows in block.runs]
+        kept = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+        return Batch(kept, block.rejected.frame(), block.skipped)
 
     def _rows(self, lines: Lines, form: _Form, rejected: Rejected) -> pl.DataFrame:
         if isinstance(form, TextForm):
@@ -213,6 +214,23 @@ class Nfdump:
         frame = _prepare(frame.with_columns(lines.numbers().alias("raw_line")), self.timezone)
         frame = screen(frame, lines, tuple(_rules(frame)), rejected, failed={}, value=value)
         return _finish(frame, zero_is_unset=isinstance(form, _CsvForm))
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rows with the form that holds for them."""
+
+    runs: list[tuple[_Form, Lines]]
+    rejected: Rejected
+    skipped: dict[str, int]
+
+
+def _blocks(stream: BinaryIO, batch_bytes: int) -> Iterator[_Block]:
+    state = _State()
+    for block in read_lines(stream, batch_bytes=batch_bytes):
+        state = replace(state, rejected=Rejected(), skipped={})
+        lines = clean(block, state.rejected, state.skipped)
+        yield _Block(list(_parts(lines, state)), state.rejected, state.skipped)
 
 
 def _form_of_header(line: bytes) -> _Form | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -80,6 +81,15 @@ def silver_columns(job: SliceJob) -> dict[str, pl.DataType]:
     return {"dataset": pl.String(), **input_columns(job.native), **DERIVED_SCHEMA, **behaviour}
 
 
+_HINT: Final = (
+    "`cybersec-mlops inspect SOURCE` says what each file holds and why rows are refused; "
+    "--format NAME where it was taken for another format"
+)
+_HINTS: Final = {
+    "no_template": "give the exporter's templates as well: the files, or the folder, with the datagrams that carry them"
+}
+
+
 def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...]:
     """Cut the staged rows into slices.
 
@@ -96,7 +106,7 @@ def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...
         refused = f": all {sum(reasons.values())} rows were refused ({why})" if reasons else ": there are no rows"
         raise DataError(
             f"no connection is left to work with{refused}",
-            hint="look at the sources with --format NAME if the format was taken for another one",
+            hint=next((hint for reason, hint in _HINTS.items() if reason in reasons), _HINT),
             counts=reasons,
         )
     return plan_slices(staged, slice_rows=spec.slice_rows, lookback_s=lookback_s(spec.windows_s))
