@@ -403,9 +403,18 @@ def test_addresses_of_ipv6_and_both_in_one_template() -> None:
     ]
 
 
-def test_a_record_without_hosts_is_set_aside() -> None:
-    read = one(((4, 1), (1, 4), (152, 8)), b"\x11" + number(5, 4) + number(NOON * 1000, 8))
-    assert read.rejected.select("reason", "field").rows() == [("missing_value", "orig_h")]
+def test_records_without_hosts_are_passed_over_and_counted() -> None:
+    record = b"\x11" + number(5, 4) + number(NOON * 1000, 8)
+    assert one(((4, 1), (1, 4), (152, 8)), record * 2).skipped == {"no_hosts": 2}
+    assert one(((8, 4), (96, 0xFFFF)), host("10.1.0.1") + b"\x00").skipped == {"no_hosts": 1}
+
+
+def test_many_small_records_are_several_batches() -> None:
+    fields = ((8, 4), (12, 4), (4, 1))
+    records = (host("10.1.0.1") + host("10.1.0.2") + b"\x11") * 7_000
+    data = ipfix(set_of(2, template(400, fields))) + ipfix(set_of(400, records)) * 3
+    read = Read(data, batch_bytes=7_000 * netflow.ROW_BYTES)
+    assert [batch.rows.height for batch in read.batches] == [7_000] * 3
 
 
 @pytest.mark.parametrize(

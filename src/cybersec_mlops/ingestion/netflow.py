@@ -7,7 +7,8 @@ What it copes with, and how:
 - a template counts for its exporter (in a capture), version and source id. Sets that come before their template wait
   for it, in bounded memory; those that never get one are rejected, one row for a set (``no_template``). Templates of
   the run's other files are used where the file has none and just one of them fits;
-- records of options are passed over and counted; the exporter's start and its sampling are taken from them;
+- records of options, and those whose template has no hosts (counters of interfaces, for one), are passed over and
+  counted; the exporter's start and its sampling are taken from them;
 - a firewall's event that a connection was created, without counters, is passed over and counted: the connection is
   told again, with its counters, when it ends;
 - times relative to the exporter's start become UTC, also where its 32-bit counter wrapped; a record without any time
@@ -69,8 +70,8 @@ PACKETS_LOOKED_AT: Final = 200
 """From which a capture of export datagrams is told from one of ordinary traffic."""
 SHARED_BYTES: Final = 64 << 10
 """How much of a file's templates is kept for the other files of a run."""
-EXPANSION: Final = 8
-"""How many times as large as in its datagram a record is as columns: a batch takes so much less of a file."""
+ROW_BYTES: Final = 400
+"""What a record takes as columns, about: a batch has so many rows that they fit into its bytes."""
 _TEMPLATE_SETS: Final = {9: (0, 1), 10: (2, 3)}
 _LAST_US: Final = LAST_SECOND * 1_000_000
 _YEAR_US: Final = 365 * 86_400 * 1_000_000
@@ -121,7 +122,7 @@ class _Decoder:
     """When an exporter started, as its options say."""
     sampling: dict[_Source, float] = field(default_factory=dict)
     groups: dict[int, tuple[Template, list[Run]]] = field(default_factory=dict)
-    group_bytes: int = 0
+    group_rows: int = 0
     order: int = 0
     rejected: Rejected = field(default_factory=Rejected)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -224,8 +225,12 @@ class _Decoder:
         if template.options:
             self._add_options(run, source, template)
             return
+        records = len(part.body) // template.record_bytes
+        if not template.has_hosts:
+            self.skipped["no_hosts"] += max(records, 1)
+            return
         self.groups.setdefault(id(template), (template, []))[1].append(run)
-        self.group_bytes += len(part.body)
+        self.group_rows += records
 
     def _add_options(self, run: Run, source: _Source, template: Template) -> None:
         records = _laid_out(template, [run])
@@ -257,7 +262,7 @@ class _Decoder:
             ts = pl.col("start").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("ts")
             rows = conform(rows.with_columns(ts), schema)
         batch = Batch(rows, self.rejected.frame(), dict(+self.skipped))
-        self.groups, self.group_bytes, self.rejected, self.skipped = {}, 0, Rejected(), Counter()
+        self.groups, self.group_rows, self.rejected, self.skipped = {}, 0, Rejected(), Counter()
         return batch
 
     def _screen(self, frame: pl.DataFrame, records: Records) -> pl.DataFrame:
@@ -343,7 +348,7 @@ class NetFlow:
         schema, decoder = batch_schema(self), _Decoder(_templates_of(self.shared))
         for datagram in _datagrams(stream, decoder):
             decoder.add(datagram)
-            if decoder.group_bytes * EXPANSION >= batch_bytes and (batch := decoder.take(schema)).read:
+            if decoder.group_rows * ROW_BYTES >= batch_bytes and (batch := decoder.take(schema)).read:
                 yield batch
         if (batch := decoder.take(schema)).read:
             yield batch

@@ -112,6 +112,12 @@ class Template:
         return VARIABLE not in self.lengths
 
     @property
+    def has_hosts(self) -> bool:
+        """Whether a record says who sent to whom."""
+        names = {name for name, _ in self.fields}
+        return all(names & {f"{side}_v4", f"{side}_v6"} for side in ("source", "destination"))
+
+    @property
     def record_bytes(self) -> int:
         """Bytes of a record, the least where it is of variable length."""
         return sum(1 if length == VARIABLE else length for length in self.lengths)
