@@ -55,6 +55,10 @@ LeaveOneAttackOut = Annotated[
     bool | None,
     typer.Option("--leave-one-attack-out", help="Train again without each attack; tell whether it is found."),
 ]
+OnEngine = Annotated[
+    str | None,
+    typer.Option(help="Where the transformation works: threads, dask, dask://local?workers=N or dask://HOST:PORT."),
+]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="A run's id, or the uri that the phase before printed.")]
 Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The same for the test set.")]
 
@@ -113,12 +117,13 @@ def run(
     config: Config = None,
     tune: Tune = None,
     leave_one_attack_out: LeaveOneAttackOut = None,
+    engine: OnEngine = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Ingest, transform, train and evaluate: the whole pipeline."""
     sections: dict[str, Any] = _sections(tune=tune, leave_one_attack_out=leave_one_attack_out)
-    sections["mapping"] = tuple(mapping or ())
+    sections.update(mapping=tuple(mapping or ()), engine=engine)
     _run_flow("execute_run", sources, test, dataset, log_format, config, sections, as_json=as_json, verbose=verbose)
 
 
@@ -192,11 +197,12 @@ def transform(
     test: Test = None,
     dataset: Dataset = None,
     config: Config = None,
+    engine: OnEngine = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Turn RAW originals into typed connections with features: SILVER."""
-    _continue("execute_transform", config, dataset, as_json, verbose, {}, source=source, test=test)
+    _continue("execute_transform", config, dataset, as_json, verbose, {"engine": engine}, source=source, test=test)
 
 
 @app.command()
@@ -235,7 +241,7 @@ def _continue(
     dataset: str | None,
     as_json: bool,
     verbose: bool,
-    sections: dict[str, dict[str, Any]],
+    sections: dict[str, Any],
     **inputs: str | None,
 ) -> None:
     def spec() -> RunSpec:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cybersec_mlops.engine import Engine
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.evaluation.spec import EvaluationSpec
 from cybersec_mlops.ingestion.limits import Limits
@@ -131,6 +132,14 @@ class RunSpec(BaseModel):
     evaluation: EvaluationSpec = EvaluationSpec()
     scoring: ScoringSpec = ScoringSpec()
     tasks: TaskPolicy = TaskPolicy()
+    engine: str = "threads"
+    """Where the transformation's tasks work; see `Engine`. Changes neither a result nor its key."""
+
+    @field_validator("engine")
+    @classmethod
+    def _check_engine(cls, value: str) -> str:
+        Engine.parse(value)
+        return value
 
     @field_validator("dataset")
     @classmethod

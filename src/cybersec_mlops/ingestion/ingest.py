@@ -6,7 +6,6 @@ written of a file that is cut off; then to store it. Neither pass holds more tha
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from cybersec_mlops.ingestion.zeek_joined import recognise_joined
 from cybersec_mlops.simulate.writers import is_synthetic_head
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.storage.streams import HashedReader
 
 CHUNK_BYTES: Final = 8 << 20
 
@@ -130,24 +130,6 @@ def what_is(
     return answer if joined is None else JoinedLog(joined, answer)
 
 
-class _Hashing(io.RawIOBase):
-    """A file that is hashed as it is read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__()
-        self._file, self.digest, self.bytes = file, hashlib.sha256(), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self.digest.update(data)
-        self.bytes += len(data)
-        return len(data)
-
-
 def store_original(
     source: Source,
     raw: ObjectStore,
@@ -187,8 +169,7 @@ def inspect_original(
     DataError
         As `store_original`.
     """
-    with source.open() as file:
-        hashing = _Hashing(file)
+    with source.open() as file, HashedReader(_chunks(file, source)) as hashing:
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
         stream = io.BufferedReader(content, HEAD_BYTES)
         head = read_head(stream)
@@ -196,12 +177,9 @@ def inspect_original(
         answer = (found.recognition if source.joined else found.otherwise) if isinstance(found, JoinedLog) else found
         if not isinstance(answer, Recognition):
             raise refused(answer, source=source.name)
-        try:
-            while stream.read(CHUNK_BYTES):
-                pass
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", source=source.name) from error
-    sha256 = hashing.digest.hexdigest()
+        while stream.read(CHUNK_BYTES):
+            pass
+        sha256 = hashing.sha256()
     return Original(
         sha256=sha256,
         uri=raw.uri(object_key(sha256)),

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
+from cybersec_mlops.engine import Engine
 from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.originals import Original, read_manifest, share
 from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
+from cybersec_mlops.pipeline.engines import on_engine
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.storage.reference import Reference
+from cybersec_mlops.transformation import shared_staging
 from cybersec_mlops.transformation.silver import SilverManifest, SilverPart, write_manifest
 from cybersec_mlops.transformation.slices import Slice
 from cybersec_mlops.transformation.spec import TransformationSpec
@@ -44,9 +49,12 @@ def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
 @phase_task("parse-original", "parse {original[sha256]}")
 def parse_original_task(original: dict[str, Any], folder: str, timezone: str, limits: Limits) -> dict[str, Any]:
     """Parse one original into typed parts on scratch; count what is kept, refused and skipped."""
-    raw = open_platform().layers.raw
-    with applied(limits):
-        staged = stage_original(Original.from_dict(original), raw, Path(folder), timezone=timezone)
+    layers, shared = open_platform().layers, shared_staging.is_shared(folder)
+    with applied(limits), _scratch(folder) as scratch:
+        own = scratch / original["sha256"]
+        staged = stage_original(Original.from_dict(original), layers.raw, own, timezone=timezone, compress=shared)
+        if shared:
+            staged = shared_staging.share(staged, layers.silver, folder)
     get_run_logger().info(
         "%s: %d kept, %d quarantined %s, skipped %s",
         original["source_name"],
@@ -58,10 +66,22 @@ def parse_original_task(original: dict[str, Any], folder: str, timezone: str, li
     return staged.to_dict()
 
 
+@contextmanager
+def _scratch(place: str) -> Iterator[Path]:
+    """Give the run's folder or, where its place is in the store, one of this process."""
+    if not shared_staging.is_shared(place):
+        yield Path(place)
+        return
+    with open_platform().scratch() as folder:
+        yield folder
+
+
 @phase_task("plan-slices")
-def plan_slices_task(staged: list[dict[str, Any]], spec: TransformationSpec) -> list[dict[str, Any]]:
+def plan_slices_task(staged: list[dict[str, Any]], spec: TransformationSpec, folder: str) -> list[dict[str, Any]]:
     """Cut the rows of all originals into slices of time."""
-    pieces = plan([Staged.from_dict(one) for one in staged], spec)
+    silver = open_platform().layers.silver
+    parsed = [shared_staging.bring_seconds(Staged.from_dict(one), silver, Path(folder)) for one in staged]
+    pieces = plan(parsed, spec)
     get_run_logger().info("%d slices", len(pieces))
     return [piece.to_dict() for piece in pieces]
 
@@ -69,15 +89,19 @@ def plan_slices_task(staged: list[dict[str, Any]], spec: TransformationSpec) -> 
 @phase_task("build-part")
 def build_part_task(piece: dict[str, Any], job: SliceJob) -> dict[str, Any]:
     """Compute the features of one slice and store the part."""
-    part = build_part(Slice.from_dict(piece), job, open_platform().layers.silver)
+    silver = open_platform().layers.silver
+    with _scratch(job.folder) as scratch:
+        part = build_part(shared_staging.bring_slice(Slice.from_dict(piece), silver, scratch), job, silver)
     get_run_logger().info("%s: %d rows", part.reference.uri, part.reference.rows)
     return part.to_dict()
 
 
 @phase_task("store-quarantine")
-def store_quarantine_task(staged: dict[str, Any]) -> list[dict[str, Any]]:
+def store_quarantine_task(staged: dict[str, Any], folder: str) -> list[dict[str, Any]]:
     """Store the refused rows of one original, each with its reason and line."""
-    stored = store_quarantine(Staged.from_dict(staged), open_platform().layers.silver)
+    silver = open_platform().layers.silver
+    with _scratch(folder) as scratch:
+        stored = store_quarantine(shared_staging.bring_refused(Staged.from_dict(staged), silver, scratch), silver)
     return [reference.to_dict() for reference in stored]
 
 
@@ -163,19 +187,28 @@ def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_i
 
 
 def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Outcome:
-    with open_platform().scratch() as scratch:
-        originals = configured(list_originals_task, spec.tasks)(raw_manifest)
-        parse = configured(parse_original_task, spec.tasks)
-        given = (spec.transformation.timezone, spec.limits)
-        futures = [parse.submit(one, str(scratch / one["sha256"]), *given) for one in originals]
-        staged = [future.result() for future in futures]
-        job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, str(scratch))
-        build = configured(build_part_task, spec.tasks)
-        parts = [
-            build.submit(piece, job) for piece in configured(plan_slices_task, spec.tasks)(staged, spec.transformation)
-        ]
-        refused = [configured(store_quarantine_task, spec.tasks).submit(one) for one in staged if one["rejected"]]
-        quarantine = [reference for future in refused for reference in future.result()]
-        made = [future.result() for future in parts]
-        outputs = configured(publish_task, spec.tasks)(staged, made, quarantine, job, raw_manifest)
+    platform, engine = open_platform(), Engine.parse(spec.engine)
+    with platform.scratch() as scratch, on_engine(engine):
+        silver = platform.layers.silver
+        place = shared_staging.new_place(silver) if engine.is_dask else str(scratch)
+        try:
+            outputs = _in_steps(phase, raw_manifest, spec, place, str(scratch))
+        finally:
+            shared_staging.remove(place, silver)
     return Outcome(outputs, rows=outputs["rows"])
+
+
+def _in_steps(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec, place: str, scratch: str) -> dict[str, Any]:
+    originals = configured(list_originals_task, spec.tasks)(raw_manifest)
+    parse = configured(parse_original_task, spec.tasks)
+    given = (place, spec.transformation.timezone, spec.limits)
+    staged = [future.result() for future in [parse.submit(one, *given) for one in originals]]
+    job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, place)
+    pieces = configured(plan_slices_task, spec.tasks)(staged, spec.transformation, scratch)
+    build = configured(build_part_task, spec.tasks)
+    parts = [build.submit(piece, job) for piece in pieces]
+    refuse = configured(store_quarantine_task, spec.tasks)
+    refused = [refuse.submit(one, place) for one in staged if one["rejected"]]
+    quarantine = [reference for future in refused for reference in future.result()]
+    made = [future.result() for future in parts]
+    return dict(configured(publish_task, spec.tasks)(staged, made, quarantine, job, raw_manifest))

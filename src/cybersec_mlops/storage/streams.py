@@ -98,6 +98,8 @@ class HashedReader(io.RawIOBase):
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         super().__init__()
+        self.bytes = 0
+        """Bytes that were taken from the stream."""
         self.is_whole = False
         """Whether the stream came to its end."""
         self._digest = hashlib.sha256()
@@ -108,6 +110,7 @@ class HashedReader(io.RawIOBase):
     def _hashed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self._digest.update(chunk)
+            self.bytes += len(chunk)
             yield chunk
         self.is_whole = True
 

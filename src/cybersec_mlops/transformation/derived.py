@@ -69,6 +69,12 @@ def add_derived(connections: pl.DataFrame) -> pl.DataFrame:
         _ratio(sent, sent + received).alias("orig_byte_share"),
         _ratio(sent + received, pl.col("duration_s")).alias("bytes_per_s"),
         _ratio(pl.col("orig_pkts") + pl.col("resp_pkts"), pl.col("duration_s")).alias("pkts_per_s"),
+    ).join(_histories(connections), on="history", how="left", nulls_equal=True, maintain_order="left")
+
+
+def _histories(connections: pl.DataFrame) -> pl.DataFrame:
+    """Return what follows from each different history: there are few, and every letter is looked for in each."""
+    return connections.select(pl.col("history").unique()).with_columns(
         pl.col("history").str.len_bytes().cast(pl.Int64).alias("history_length"),
         *(
             pl.col("history").str.contains(letter, literal=True).alias(name)

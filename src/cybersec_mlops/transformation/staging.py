@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -86,7 +86,9 @@ def _part_to_dict(part: StagedPart) -> dict[str, Any]:
     return {name: getattr(part, name) for name in StagedPart.__slots__}
 
 
-def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezone: str = "UTC") -> Staged:
+def stage_original(
+    original: Original, raw: ObjectStore, folder: Path, *, timezone: str = "UTC", compress: bool = False
+) -> Staged:
     """Parse one RAW original into parts in a folder of its own.
 
     Parameters
@@ -99,6 +101,8 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
         Scratch; made when missing, what an interrupted attempt left there is overwritten.
     timezone : str
         IANA zone of times that do not say theirs.
+    compress : bool
+        Make the parts small (lz4), to be sent elsewhere.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def stage_original(original: Original, raw: ObjectStore, folder: Path, *, timezo
         When the stored bytes are not those that the hash names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = _Parts(original, folder)
+    made = _Parts(original, folder, compress=compress)
     if original.format in FORMATS:
         joined = _stage_joined(original, raw, made, folder)
         made.finish()
@@ -162,8 +166,9 @@ def _stage_joined(original: Original, raw: ObjectStore, made: _Parts, folder: Pa
 class _Parts:
     """The files that an original becomes, batch by batch."""
 
-    def __init__(self, original: Original, folder: Path) -> None:
+    def __init__(self, original: Original, folder: Path, *, compress: bool) -> None:
         self._original, self._folder = original, folder
+        self._compression: Literal["lz4", "uncompressed"] = "lz4" if compress else "uncompressed"
         self.parts: list[StagedPart] = []
         self.rejected: list[StagedPart] = []
         self.reasons: Counter[str] = Counter()
@@ -195,7 +200,7 @@ class _Parts:
         provenance = {"raw_sha256": self._original.sha256, "format": self._original.format}
         path = self._folder / f"rows-{len(self.parts):06}.arrow"
         rows.with_columns(pl.lit(value).alias(name) for name, value in provenance.items()).write_ipc(
-            path, compression="uncompressed"
+            path, compression=self._compression
         )
         times = rows["ts"].to_physical().drop_nulls()
         if not times.is_empty():

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENANCE_SCHEMA, REJECTED_SCHEMA
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.originals import Original, share
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.storage.objects import CHUNK_BYTES, ObjectStore
@@ -168,9 +170,13 @@ def transform(
     spec: TransformationSpec,
 ) -> tuple[Reference, SilverManifest]:
     """Run every step but the publishing in a row, without Prefect: the phase as a plain function."""
-    staged = [stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone) for one in share(originals)]
+
+    def stage(one: Original) -> Staged:
+        return stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone)
+
+    staged = list(in_order(stage, share(originals)))
     job = SliceJob.of(staged, dataset, spec, str(scratch))
-    parts = [build_part(piece, job, silver) for piece in plan(staged, spec)]
+    parts = list(in_order(partial(build_part, job=job, silver=silver), plan(staged, spec)))
     quarantine = [reference for one in staged for reference in store_quarantine(one, silver)]
     return write_manifest(
         staged, parts, quarantine, silver, dataset=dataset, raw_manifest=raw_manifest, columns=silver_columns(job)
