@@ -36,7 +36,7 @@ def on_engine(engine: Engine) -> Iterator[None]:
     if not engine.is_dask or context is None:
         yield
         return
-    with _dask_runner(engine) as runner, context.copy(update={"task_runner": runner}):
+    with _dask_runner(engine) as runner, context.model_copy(update={"task_runner": runner}):
         yield
 
 
