@@ -13,5 +13,5 @@ lock() { # name, then what to lock
 lock run pyproject.toml --group build
 constraints=constraints-prefect2 lock prefect2 pyproject.toml --group build --group test
 lock mlflow pyproject.toml --group build --extra mlflow
-lock dev pyproject.toml --extra dask --extra mlflow --extra pcap --group build --group services --group test --group check
+lock dev pyproject.toml --extra dask --extra mlflow --extra pcap --extra stack --group build --group services --group test --group check
 lock fuzz --group pyproject.toml:fuzz
