@@ -136,3 +136,15 @@ def test_the_raw_form_is_told_apart() -> None:
 @pytest.mark.parametrize(("text", "label"), [("Normal", "BENIGN"), ("Backdoors", "Backdoor"), (" DoS ", "DoS")])
 def test_categories_have_one_spelling(text: str, label: str) -> None:
     assert label_name(text) == label
+
+
+def test_ftp_logins_are_counted_and_no_truth() -> None:
+    batch = changed("is_ftp_login", "4")
+    assert batch.rejected.is_empty()
+    assert batch.rows["unsw_is_ftp_login"][1] == 4
+
+
+def test_names_may_have_blanks_inside_the_cells_of_the_header() -> None:
+    header, _, rest = TEXT.partition("\n")
+    spaced = header.replace(",", ", ").replace("dur", " dur ")
+    assert read(f"{spaced}\n{rest}").rows.equals(read(TEXT).rows)

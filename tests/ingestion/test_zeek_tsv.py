@@ -184,3 +184,10 @@ def test_rows_stay_in_the_order_of_the_file() -> None:
     rows = [ROW.replace("1718000000.5", str(number)) for number in (5, 3, 9)]
     assert read(FIELDS, *rows).rows["ts"].dt.epoch("s").to_list() == [5, 3, 9]
     assert read(FIELDS, *rows).rows["raw_line"].dtype == pl.Int64
+
+
+def test_older_logs_lack_columns_which_are_null() -> None:
+    batch = read(FIELDS, ROW)
+    row = batch.rows.row(0, named=True)
+    assert (row["uid"], row["conn_state"]) == ("C1", "SF")
+    assert {row[name] for name in ("local_orig", "missed_bytes", "history", "orig_ip_bytes", "duration_s")} == {None}
