@@ -159,6 +159,7 @@ def fuzz(target: str, options: list[str]) -> None:
     import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     with atheris.instrument_imports(include=["cybersec_mlops.ingestion"]):
+        from cybersec_mlops.ingestion import compression  # noqa: F401 - imported to be instrumented
         from cybersec_mlops.ingestion.readers import READERS
     from cybersec_mlops.ingestion.limits import Limits, applied
 
