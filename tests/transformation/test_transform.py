@@ -12,6 +12,7 @@ from tests.zeek_sample import HEADER, line, write_log
 
 from cybersec_mlops.connections import PROVENANCE_SCHEMA, is_feature
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.inspect import inspect_sources
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.transformation.silver import read_silver
 from cybersec_mlops.transformation.spec import TransformationSpec
@@ -132,3 +133,15 @@ def test_records_without_their_templates_are_an_error_with_the_way_out(
     with pytest.raises(DataError, match="no_template 1") as caught:
         run_transform(tmp_path / "records.dat")
     assert "give the exporter's templates as well" in caught.value.hint
+
+
+def test_what_is_told_of_several_logs_in_one_is_what_becomes_of_them(run_transform: Transform, tmp_path: Path) -> None:
+    conn = '{"_path": "conn", "ts": 1, "uid": "C1", "id.orig_h": "10.0.0.1", "id.orig_p": 1, "id.resp_h": "10.0.0.2",'
+    conn += ' "id.resp_p": 53, "proto": "udp", "conn_state": "SF"}\n'
+    dns = conn.replace('"conn"', '"dns"').replace('"conn_state": "SF"', '"query": "a.test", "qtype_name": "A"')
+    (tmp_path / "all.json").write_text(conn + 2 * dns + '{"_path": "x509", "ts": 1, "uid": "C1"}\n')
+    (told,) = inspect_sources([str(tmp_path / "all.json")])
+    _, made = run_transform(tmp_path / "all.json")
+    assert told.skipped == made.skipped
+    assert (told.read, told.kept, told.rejected) == (made.read, made.kept, made.quarantined)
+    assert "joined:dns" in told.skipped

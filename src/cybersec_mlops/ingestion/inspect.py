@@ -24,6 +24,7 @@ from cybersec_mlops.ingestion.readers import SHARING, reader_of
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise
 from cybersec_mlops.ingestion.sources import Source, expand
+from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import FORMATS, read_joined, recognise_joined
 from cybersec_mlops.simulate.writers import is_synthetic_head
@@ -160,6 +161,18 @@ def _inspect_joined(source: Source, beside: Callable[[], bool]) -> Inspected | N
     return found
 
 
+def _inspect_between(found: Inspected, source: Source) -> None:
+    """Tell which rows of other logs between the connections are joined to them, as the transformation does."""
+    skipped = Counter(found.skipped)
+    with source.open() as file:
+        for batch in read_joined(decompress(file, source=source.name), main=None, source=source.name):
+            skipped.update({**batch.skipped, **{f"joined:{kind}": rows for kind, rows in batch.used.items()}})
+            skipped.subtract({f"other_stream:{kind}": rows for kind, rows in batch.given.items()})
+            found.rejected = dict(Counter(found.rejected) + Counter(batch.rejected["reason"].to_list()))
+    found.skipped = dict(+skipped)
+    found.read = found.kept + sum(found.rejected.values()) + sum(found.skipped.values())
+
+
 def _magic_of(source: Source) -> bytes:
     with source.open() as file:
         return file.read(MAGIC_BYTES)
@@ -196,6 +209,8 @@ def inspect_source(
         reader = reader_of(answer.format, timezone=timezone, mappings=mappings, shared=told)
         with source.open() as file:
             _inspect(found, reader, answer, head, decompress(file, source=source.name))
+        if found.format == ZeekConn.name and any(f"other_stream:{kind}" in found.skipped for kind in KINDS):
+            _inspect_between(found, source)
     except DataError as error:
         found.status, found.problem, found.hint = "refused", error.message, error.hint or None
     except OSError as error:
