@@ -161,6 +161,8 @@ def test_training_signs_and_every_use_verifies(
         batch_scoring_flow(spec)
     with pytest.raises(DataError, match="is not signed"):
         model_evaluation_flow(quick_spec, model, silver)
+    with pytest.raises(DataError, match="is not signed"):
+        model_training_flow(quick_spec.model_copy(update={"recalibrate": "day@1"}), silver)
     refused = CliRunner().invoke(app, promote)
     assert refused.exit_code == 3
     assert "is not signed" in refused.output

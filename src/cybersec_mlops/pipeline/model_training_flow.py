@@ -12,7 +12,7 @@ from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.phase import Outcome, Phase, find_model, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import configured, phase_task
-from cybersec_mlops.pipeline.signing import sign_bundle
+from cybersec_mlops.pipeline.signing import require_signed, sign_bundle
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference
@@ -82,6 +82,8 @@ def model_training_flow(spec: RunSpec, silver: dict[str, Any], run_id: str | Non
     holdout = not silver.get("test")
     platform = open_platform()
     parent = None if spec.recalibrate is None else find_model(platform, spec.recalibrate)
+    if parent is not None:
+        require_signed(platform, parent)
     phase = Phase(
         name="training",
         run_id=run_id,

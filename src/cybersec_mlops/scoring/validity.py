@@ -22,8 +22,8 @@ LARGE_PSI: Final = 0.2
 LARGE_RATIO: Final = 3.0
 """Alerting rows over what the nominal rate explains."""
 ADVICE: Final = (
-    "look at the highest scores first, and do not read the nominal rate as this network's: train on this network's"
-    " own traffic, or recalibrate on benign rows of it (docs/concepts.md, Another network)"
+    "look at the highest scores first, and do not read the nominal rate as this network's; `cybersec-mlops recalibrate`"
+    " sets the thresholds from its own traffic, and training on it is better still (docs/concepts.md, Another network)"
 )
 
 
