@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 from tests.zeek_sample import line, write_log
 
+from cybersec_mlops.connections import REJECTED_SCHEMA
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.ingestion.ingest import ingest
 from cybersec_mlops.ingestion.originals import object_key
+from cybersec_mlops.ingestion.reader import Batch
 from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.transformation import staging
 from cybersec_mlops.transformation.staging import Staged, stage_original, staged_parts
 
 Stores = tuple[ObjectStore, ObjectStore]
@@ -54,3 +57,17 @@ def test_a_zone_moves_times_that_do_not_say_theirs(stores: Stores, tmp_path: Pat
         for zone in ("UTC", "Asia/Tokyo")
     ]
     assert set((times[0] - times[1]).dt.total_hours()) == {9}
+
+
+@pytest.mark.parametrize("batches", [1, staging._COUNTS_AT_ONCE, staging._COUNTS_AT_ONCE + 1, 40])
+def test_every_row_is_counted_in_its_second_however_many_batches(batches: int, stores: Stores, tmp_path: Path) -> None:
+    lines = [line(number % 7) for number in range(batches)]
+    _, originals, _ = ingest([str(write_log(tmp_path / "conn.log", lines))], stores[0])
+    made = staging._Parts(originals[0], tmp_path, compress=False)
+    rows = pl.read_ipc(stage_original(originals[0], stores[0], tmp_path / "scratch").parts[0].path)
+    for number in range(batches):
+        made.add(Batch(rows[number].drop("raw_sha256", "format"), pl.DataFrame(schema=REJECTED_SCHEMA)))
+    made.finish()
+    counted = pl.read_ipc(tmp_path / "seconds.arrow")
+    assert counted["len"].sum() == batches
+    assert counted["second"].n_unique() == counted.height == min(batches, 7)

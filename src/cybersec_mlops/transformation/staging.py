@@ -205,6 +205,7 @@ class _Parts:
         times = rows["ts"].to_physical().drop_nulls()
         if not times.is_empty():
             counts = pl.select(second=times // _SECOND_US).to_series().value_counts(name="len")
+            counts = counts.cast({"len": pl.Int64})  # as `_sum` gives them
             self._counts = (
                 [*self._counts, counts] if len(self._counts) < _COUNTS_AT_ONCE else [_sum(self._counts), counts]
             )
