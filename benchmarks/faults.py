@@ -134,8 +134,11 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     given = parser.parse_args()
     with contextlib.ExitStack() as cleanup:
-        temporary = tempfile.TemporaryDirectory(prefix="cybersec-mlops-faults-", ignore_cleanup_errors=True)
-        folder = given.folder or Path(cleanup.enter_context(temporary))
+        folder = given.folder or Path(
+            cleanup.enter_context(
+                tempfile.TemporaryDirectory(prefix="cybersec-mlops-faults-", ignore_cleanup_errors=True)
+            )
+        )
         folder.mkdir(exist_ok=True, parents=True)
         folder.chmod(0o755)  # as root, PostgreSQL is another account
         world = World(folder)
