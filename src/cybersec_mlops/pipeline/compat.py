@@ -13,6 +13,8 @@ from typing import Any
 import prefect
 
 IS_PREFECT_3 = int(prefect.__version__.split(".")[0]) >= 3
+HAS_DASK = IS_PREFECT_3
+"""Whether prefect-dask works: its versions that are kept need Prefect 3."""
 
 if IS_PREFECT_3:
     from prefect.cache_policies import NO_CACHE

@@ -10,7 +10,7 @@ from prefect.context import FlowRunContext
 
 from cybersec_mlops.engine import Engine
 from cybersec_mlops.errors import ConfigError, PlatformError
-from cybersec_mlops.pipeline.compat import IS_PREFECT_3
+from cybersec_mlops.pipeline.compat import HAS_DASK
 from cybersec_mlops.pipeline.policies import WORKERS
 from cybersec_mlops.pipeline.version import code_version
 
@@ -42,7 +42,7 @@ def on_engine(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def _dask_runner(engine: Engine) -> Iterator[Any]:
-    if not IS_PREFECT_3:
+    if not HAS_DASK:
         raise ConfigError(
             "the Dask engine needs Prefect 3: prefect-dask 0.3 does not work with Prefect 2",
             hint="use --engine threads, or install Prefect 3",
