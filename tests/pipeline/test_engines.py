@@ -74,7 +74,7 @@ def test_without_the_extra_it_says_what_to_install(prefect_api: str, monkeypatch
 
 
 def test_prefect_2_cannot(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "IS_PREFECT_3", False)
+    monkeypatch.setattr(engines, "HAS_DASK", False)
     with pytest.raises(ConfigError, match="needs Prefect 3"):
         _work_on("dask")
 
