@@ -137,7 +137,9 @@ class _Regular(io.FileIO):
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         if (count := super().readinto(buffer)) is None:
-            raise OSError(errno.EAGAIN, "has nothing to read at the moment")
+            raise DataError(
+                "cannot be read: nothing comes of it; it is no file on a disk", hint="copy it to a file first"
+            )
         return count
 
 
