@@ -54,7 +54,7 @@ class TrainingSpec(BaseModel):
     learning_rate: float = Field(default=0.1, gt=0, le=1)
 
     supervised_weight: float = Field(default=1.25, gt=0, le=10)
-    """What the supervised surprise counts beside the benign-only one, where both are summed (ADR 0011)."""
+    """What the supervised surprise counts beside the benign-only one, where both are summed (ADR 0012)."""
 
     threads: int | None = Field(default=None, ge=1)
     """Threads of the fit; None takes what this process may use. The model does not depend on it (measured: equal
