@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion.connection_rules import (
     checked_zone,
+    in_seconds,
     not_a_duration,
     not_a_port,
     not_a_time,
@@ -60,3 +63,14 @@ def test_a_zone_that_there_is_not_is_a_wrong_setting(name: str) -> None:
 
 def test_a_zone_keeps_its_name() -> None:
     assert checked_zone("America/Moncton") == "America/Moncton"
+
+
+@given(st.integers(0, 10**12), st.sampled_from([1e3, 1e6]))
+@example(1_251_629, 1e6)
+@example(1_251_629, 1e3)
+def test_a_duration_does_not_depend_on_the_rows_beside_it(value: int, per_second: float) -> None:
+    alone, among = (
+        pl.DataFrame({"value": rows}).select(in_seconds(pl.col("value"), per_second)).item(0, 0)
+        for rows in ([value], [value, 1, 2])
+    )
+    assert alone == among == pytest.approx(value / per_second, rel=1e-15, abs=1e-15)

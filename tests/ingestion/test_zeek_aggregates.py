@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -117,6 +118,7 @@ TEXTS = st.one_of(st.none(), st.text("abcé\u4e2d\U0001f600", max_size=8))
     st.randoms(use_true_random=False),
     st.integers(1, 5),
 )
+@example([("C1", "ab\U0001f600", None), ("C2", "ab\U0001f600", None)], Random(0), 2)
 def test_neither_order_nor_parts_change_anything(drawn, random, parts) -> None:  # type: ignore[no-untyped-def]
     values = [{"uid": uid, "query": query, "rcode": rcode, "qtype_name": query} for uid, query, rcode in drawn]
     whole = combine("dns", partial_of("dns", rows("dns", *values)))

@@ -27,6 +27,7 @@ import polars as pl
 from cybersec_mlops.connections import BENIGN, CONNECTION_SCHEMA
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion import cic_columns
+from cybersec_mlops.ingestion.connection_rules import in_seconds
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
@@ -255,7 +256,7 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     measures = [name for name in (*_MEASURES, "meta_cic_attempted_category") if name in have]
     changes = [pl.when(~_impossible(name)).then(pl.col(name)).alias(name) for name in measures]
     changes += [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS) if name in have]
-    changes.append(pl.col("duration_s") / 1e6)
+    changes.append(in_seconds(pl.col("duration_s"), 1e6))
     if "proto" in have:
         keywords = {0: None, **{number: keyword(number) for number in range(1, 256)}}
         changes.append(pl.col("proto").cast(pl.Int64).replace_strict(keywords, return_dtype=pl.String))

@@ -16,6 +16,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     COUNT,
     DURATION,
     PORT,
+    in_seconds,
     not_a_duration,
     not_a_port,
     not_a_time,
@@ -132,7 +133,7 @@ def _words(target: str) -> tuple[str, str]:
 
 def _number(values: pl.Series, decimal: str) -> pl.Series:
     if values.dtype == pl.Duration:
-        return values.dt.total_microseconds().cast(pl.Float64) / 1e6
+        return pl.select(in_seconds(pl.lit(values).dt.total_microseconds(), 1e6)).to_series()
     if values.dtype == pl.String():
         if decimal == ",":
             values = values.str.replace_all(".", " ", literal=True).str.replace(",", ".", literal=True)
@@ -218,7 +219,8 @@ def _epoch(values: pl.Series, unit_us: float) -> pl.Series:
 def _with_duration(frame: pl.DataFrame) -> pl.DataFrame:
     if TS_END not in frame.columns or "ts" not in frame.columns:
         return frame
-    return frame.with_columns(((pl.col(TS_END) - pl.col("ts")).dt.total_microseconds() / 1e6).alias("duration_s"))
+    spanned = (pl.col(TS_END) - pl.col("ts")).dt.total_microseconds()
+    return frame.with_columns(in_seconds(spanned, 1e6).alias("duration_s"))
 
 
 def _with_label(frame: pl.DataFrame, mapping: TableMapping, failed: Failed) -> pl.DataFrame:

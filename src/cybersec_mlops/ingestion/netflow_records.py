@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cybersec_mlops.ingestion.connection_rules import in_seconds
 from cybersec_mlops.ingestion.netflow_templates import ADDRESSES, VARIABLE, Template
 from cybersec_mlops.ingestion.protocols import ICMP, WITH_PORTS, keyword
 from cybersec_mlops.ingestion.tcp_flags import ACK, FIN, RST, SYN, flag_letters
@@ -289,7 +290,7 @@ def _canonical(frame: pl.DataFrame) -> pl.DataFrame:
         start.alias("start"), proto.alias("proto"), pl.coalesce(spanned, pl.col("said_us")).alias("us")
     )
     return frame.with_columns(
-        (pl.col("us") / 1e6).alias("duration_s"),
+        in_seconds(pl.col("us"), 1e6).alias("duration_s"),
         *_both_directions(),
         *(_port(name).alias(column) for name, column in (("source_port", "orig_p"), ("destination_port", "resp_p"))),
     ).with_columns(*_natives(), conn_state().alias("conn_state"))

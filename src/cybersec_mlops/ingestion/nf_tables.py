@@ -15,7 +15,15 @@ from typing import BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
-from cybersec_mlops.ingestion.connection_rules import COUNT, DURATION, LAST_SECOND, PORT, not_a_port, not_an_address
+from cybersec_mlops.ingestion.connection_rules import (
+    COUNT,
+    DURATION,
+    LAST_SECOND,
+    PORT,
+    in_seconds,
+    not_a_port,
+    not_an_address,
+)
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import common_name, with_labels
 from cybersec_mlops.ingestion.lines import BOM
@@ -167,7 +175,7 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
         pl.when(~_impossible(name)).then(pl.col(name)).alias(name) for name in _MEASURES.values() if name in have
     ]
     changes += [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS)]
-    changes.append(pl.col("duration_s") / 1e3)
+    changes.append(in_seconds(pl.col("duration_s"), 1e3))
     changes.append(pl.col("proto").cast(pl.Int64).replace_strict(keywords, return_dtype=pl.String))
     if "ts" in have:
         changes.append((pl.col("ts") * 1e3).round().cast(pl.Int64).cast(CONNECTION_SCHEMA["ts"]))

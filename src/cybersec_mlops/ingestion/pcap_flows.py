@@ -34,6 +34,7 @@ import polars as pl
 
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion.captures import DamagedCaptureError, is_capture, read_packets
+from cybersec_mlops.ingestion.connection_rules import in_seconds
 from cybersec_mlops.ingestion.lines import Lines, read_lines
 from cybersec_mlops.ingestion.netflow import is_export
 from cybersec_mlops.ingestion.netflow_records import conn_state
@@ -255,7 +256,7 @@ def _rows(lines: Lines) -> pl.DataFrame:
     frame = frame.with_columns(
         lines.numbers().alias("raw_line"),
         (pl.col("start_ms") * 1_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("ts"),
-        (pl.col("duration_ms") / 1e3).alias("duration_s"),
+        in_seconds(pl.col("duration_ms"), 1e3).alias("duration_s"),
         proto.alias("proto"),
         pl.when(known).then(service).alias("service"),
         pl.lit(value=True).alias("two_ways_pkts"),

@@ -29,6 +29,7 @@ from polars.exceptions import PolarsError
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.connection_rules import (
     checked_zone,
+    in_seconds,
     not_a_duration,
     not_a_port,
     not_a_time,
@@ -190,7 +191,7 @@ class SuricataEVE:
         frame = _flat(frame).with_columns(lines.numbers().alias("raw_line"))
         start, end = (parse_times(frame[name], _PLAIN_TIMES, self.timezone) for name in ("ts", "end"))
         frame = frame.with_columns(start.alias("start_parsed"), end.alias("end_parsed"))
-        frame = frame.with_columns(((end - start).dt.total_microseconds() / 1e6).alias("duration_s"))
+        frame = frame.with_columns(in_seconds(pl.lit(end - start).dt.total_microseconds(), 1e6).alias("duration_s"))
         return _finish(screen(frame, lines, _RULES, rejected, failed={}, value=_value_of))
 
 

@@ -284,7 +284,7 @@ _FINAL: Final[dict[str, dict[str, pl.Expr]]] = {
         "answers": pl.col("sum_answers"),
         "query_bytes_max": pl.col("max_bytes"),
         "query_bytes_mean": _share("bytes", "queries"),
-        "query_entropy_max": pl.col("max_entropy") / _MICROBITS,
+        "query_entropy_max": (pl.col("max_entropy") / _MICROBITS).round(6),  # as in connection_rules.in_seconds
         "qtype": _one_or_mixed("qtype"),
     },
     "http": {

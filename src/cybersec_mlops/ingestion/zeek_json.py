@@ -20,6 +20,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion import zeek_columns
+from cybersec_mlops.ingestion.connection_rules import in_seconds
 from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, objects_only
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
@@ -165,7 +166,7 @@ def _times(texts: pl.Series) -> pl.Series:
     numbers = texts.cast(pl.Float64, strict=False)
     parsed = texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
     plain = texts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).dt.replace_time_zone("UTC")
-    seconds = pl.select(pl.coalesce(parsed, plain).dt.epoch("us") / 1e6).to_series()
+    seconds = pl.select(in_seconds(pl.coalesce(parsed, plain).dt.epoch("us"), 1e6)).to_series()
     return pl.select(pl.coalesce(numbers, seconds).alias("ts")).to_series()
 
 
