@@ -89,3 +89,22 @@ def test_attempts_of_the_client_are_told(told: pytest.LogCaptureFixture, monkeyp
     )
     [line] = {one for one in told.messages if one.startswith("waiting")}
     assert line == "waiting for the Prefect server at http://prefect:4200/api/told: another attempt in 4 s (2/6)"
+
+
+@pytest.mark.parametrize(
+    ("why", "attempt", "lines"),
+    [
+        ("Received response with retryable status code 503", 1, 0),
+        ("Received response with retryable status code 503", 2, 1),
+        ("Encountered retryable exception during request", 1, 1),
+    ],
+    ids=["busy", "still busy", "away"],
+)
+def test_a_server_that_is_busy_for_a_moment_is_not_told(
+    told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, why: str, attempt: int, lines: int
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", f"{URL}/{why.split()[0]}/{attempt}")
+    orchestrator.tell_of_retries()
+    said = f"{why}. Another attempt will be made in 1.6s. This is attempt {attempt}/6."
+    logging.getLogger("prefect.client").debug(said)
+    assert len({one for one in told.messages if one.startswith("waiting")}) == lines

@@ -99,11 +99,16 @@ def server_failure(error: BaseException | None) -> PlatformError | None:
 
 
 class _Retries(logging.Handler):
-    """Tells a person what Prefect's client tells its debug log only: that it tries again, and how often."""
+    """Tells a person what Prefect's client tells its debug log only: that it tries again, and how often.
+
+    Not of the first time that a server answers that it is busy: SQLite does so for a moment where many tasks begin at
+    once, and nobody is told of a wait that short (`waiting.FIRST_S`).
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        found = re.search(r"will be made in ([\d.]+)\s*s.*attempt (\d+/\d+)", record.getMessage())
-        if found:
+        said = record.getMessage()
+        found = re.search(r"will be made in ([\d.]+)\s*s.*attempt (\d+/\d+)", said)
+        if found and not (said.startswith("Received response") and found[2].startswith("1/")):
             url = without_user(os.environ.get("PREFECT_API_URL", ""))
             tell(f"the Prefect server at {url}", f"another attempt in {float(found[1]):.0f} s ({found[2]})")
 
