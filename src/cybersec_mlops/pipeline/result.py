@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cybersec_mlops.audit.events import COPY, StoredEvent
+from cybersec_mlops.pipeline.attempts import seconds_of, status_of
 from cybersec_mlops.pipeline.scoring_result import is_scoring, scoring_document
 
 PHASES: Final[dict[str, tuple[str, ...]]] = {
@@ -56,8 +57,8 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
     promoted = any(event.phase == "run" and event.outputs.get("promoted") for event in events)
     return {
         "run_id": run_id,
-        "status": _status(last),
-        "seconds": _seconds(last),
+        "status": status_of(last),
+        "seconds": seconds_of(last),
         "phases": phases,
         "metrics": {name: measured.get(name) for name in METRICS},
         "promoted": promoted,
@@ -70,18 +71,6 @@ def _copied(event: StoredEvent) -> dict[str, Any]:
     return {"status": event.status, **event.outputs, "error": event.error}
 
 
-def _status(last: StoredEvent | None) -> str:
-    if last is None:
-        return "failed"
-    return {"reused": "completed", "started": "running", "interrupted": "failed"}.get(last.status, last.status)
-
-
-def _seconds(event: StoredEvent | None) -> float | None:
-    if event is None or event.ended_at is None:
-        return None
-    return round((event.ended_at - event.started_at).total_seconds(), 3)
-
-
 def _phase(name: str, events: list[StoredEvent]) -> dict[str, Any]:
     """Summarise the events of a phase: one per set (train, test), the newest attempt of each."""
     newest = {str(event.parameters.get("role")): event for event in events}
@@ -90,7 +79,7 @@ def _phase(name: str, events: list[StoredEvent]) -> dict[str, Any]:
     if not ended:
         return empty
     unfinished = [event.status for event in ended if event.status not in _DONE]
-    seconds = [_seconds(event) for event in ended]
+    seconds = [seconds_of(event) for event in ended]
     values = {field: [event.outputs.get(field) for event in ended] for field in PHASES[name]}
     return {
         **empty,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cybersec_mlops.audit.events import StoredEvent
+from cybersec_mlops.pipeline.attempts import seconds_of, status_of
 
 ROLE: Final = "score"
 PHASE: Final = "scoring"
@@ -17,7 +18,6 @@ _FACTS: Final = (
     *("model", "formats", "synthetic", "read", "rows", "quarantined", "quarantine_reasons", "skipped"),
     *("alerting_rows", "alerts", "per_day", "days", "features", "missing_features", "calibration"),
 )
-_STATUS: Final = {"reused": "completed", "started": "running", "interrupted": "failed"}
 
 
 def is_scoring(events: Sequence[StoredEvent]) -> bool:
@@ -47,7 +47,7 @@ def scoring_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, An
     delivered = _newest(events, DELIVERY)
     return {
         "run_id": run_id,
-        "status": "failed" if last is None else _STATUS.get(last.status, last.status),
+        "status": status_of(last),
         "seconds": round((max(ended) - events[0].started_at).total_seconds(), 3) if ended else None,
         "phases": {
             "ingestion": _phase(_newest(events, "ingestion"), _INGESTED),
@@ -74,8 +74,8 @@ def _phase(event: StoredEvent | None, told: tuple[str, ...]) -> dict[str, Any]:
         return dict.fromkeys(("status", "seconds", "reused", *told))
     done = event.status in ("completed", "reused")
     return {
-        "status": _STATUS.get(event.status, event.status),
-        "seconds": None if event.ended_at is None else round((event.ended_at - event.started_at).total_seconds(), 3),
+        "status": status_of(event),
+        "seconds": seconds_of(event),
         "reused": event.status == "reused" if done else None,
         **{name: event.outputs.get(name) for name in told},
     }
