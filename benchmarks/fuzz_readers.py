@@ -1,12 +1,17 @@
 """A coverage-guided fuzzer of every reader and every decompressor: how many inputs, how much code, what broke.
 
     pip install --require-hashes -r requirements/fuzz.txt   # atheris: libFuzzer for Python
-    nice .venv/bin/python benchmarks/fuzz_readers.py [--seconds 120] [--only NAME] [--keep FOLDER]
+    nice .venv/bin/python benchmarks/fuzz_readers.py [--inputs 20000] [--seconds 900] [--only NAME,...] [--keep FOLDER]
 
-For each reader a process mutates our samples of its format for so many seconds and checks the laws on every input: it
-is recognised or refused, never more; nothing is raised but `DataError`; every batch has the schema; every row is
-accounted for once, in order; the rows do not depend on the size of the batches (one input in sixteen); the decompressed
-size is bounded. What breaks one is written to FOLDER and printed; the last line says how many.
+For each reader a process mutates our samples of its format, so many inputs or so many seconds, and checks the laws on
+each: it is recognised or refused, never more; nothing is raised but `DataError`; every batch has the schema; every row
+is accounted for once, in order; the rows do not depend on the size of the batches (one input in sixteen); the
+decompressed size is bounded. What breaks one is written to FOLDER and printed; the last line says how many.
+
+An input is a few rows, so what it costs is not the rows but what is done once for a file: blocks are worked on in the
+one thread that is there, on the one processor. `mapped` is the example's mapping over CSV, JSON and Parquet. `pcap` is
+our own walk through a capture, with connections that are always the same; `pcap_metered` starts the real meter, a
+process for each input, so it is slow.
 """
 
 from __future__ import annotations
@@ -22,12 +27,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
-SAMPLES = Path(__file__).resolve().parents[1] / "tests" / "ingestion" / "samples"
-COMPRESSION = "decompressors"
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLES = ROOT / "tests" / "ingestion" / "samples"
+COMPRESSION, MAPPED, METERED = "decompressors", "mapped", "pcap_metered"
+SEED_LINES = 5
 MAX_BYTES = 4096
 MAX_LINE_BYTES = 1500
 FREE_BYTES = 1 << 20
@@ -68,8 +77,9 @@ TOKENS = (
 def main() -> None:
     """Fuzz in this process where --target says what, else each target in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=120, help="for each target")
-    parser.add_argument("--only", default="", help="only targets whose name holds this")
+    parser.add_argument("--inputs", type=int, default=20_000, help="for each target")
+    parser.add_argument("--seconds", type=int, default=900, help="for each target, at most")
+    parser.add_argument("--only", default="", help="only these targets, with commas between")
     parser.add_argument("--keep", type=Path, help="where inputs that broke a law are written; default: a new folder")
     parser.add_argument("--target", help=argparse.SUPPRESS)
     given, rest = parser.parse_known_args()
@@ -81,14 +91,14 @@ def main() -> None:
     keep = given.keep or Path(tempfile.mkdtemp(prefix="cybersec-mlops-fuzz-"))
     print("| target | seconds | inputs | per second | branches seen | broken laws |\n|---|---:|---:|---:|---:|---:|")
     totals = [0, 0]
-    for target in (COMPRESSION, *READERS):
-        if given.only in target:
-            inputs, broken = run_target(target, given.seconds, keep / target)
+    for target in (COMPRESSION, *READERS, MAPPED, METERED):
+        if not given.only or target in given.only.split(","):
+            inputs, broken = run_target(target, given.inputs, given.seconds, keep / target)
             totals = [totals[0] + inputs, totals[1] + broken]
     print(f"\n{datetime.now(UTC):%Y-%m-%d}: {totals[0]:,} inputs, {totals[1]} of them broke a law (kept in {keep})")
 
 
-def run_target(target: str, seconds: int, keep: Path) -> tuple[int, int]:
+def run_target(target: str, wanted: int, seconds: int, keep: Path) -> tuple[int, int]:
     """Fuzz one target in a process of its own, print its line, return the inputs and those that broke a law."""
     (keep / "corpus").mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds_of(target)):
@@ -96,9 +106,10 @@ def run_target(target: str, seconds: int, keep: Path) -> tuple[int, int]:
     (keep / "tokens").write_text("".join(f'"{token}"\n' for token in TOKENS))
     inputs = branches = broken = 0
     spent = 0.0
-    while spent < seconds:  # goes on behind an input that broke a law
+    while spent < seconds and inputs < wanted:  # goes on behind an input that broke a law
         options = [
             f"-max_total_time={int(seconds - spent) or 1}",
+            f"-runs={wanted - inputs}",
             f"-max_len={MAX_BYTES}",
             "-timeout=60",
             "-rss_limit_mb=4096",
@@ -109,7 +120,7 @@ def run_target(target: str, seconds: int, keep: Path) -> tuple[int, int]:
             [sys.executable, __file__, "--target", target, *options, str(keep / "corpus")],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "POLARS_MAX_THREADS": "1"},
+            env={**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"},
             check=False,
         )
         spent += (datetime.now(UTC) - begun).total_seconds()
@@ -131,17 +142,41 @@ def _last(pattern: str, text: str) -> int:
 
 
 def seeds_of(target: str) -> Iterator[bytes]:
-    """Give the samples that a target begins from."""
+    """Give the samples that a target begins from, a few rows each."""
     from cybersec_mlops.ingestion.reader import Head, Recognition
-    from cybersec_mlops.ingestion.readers import READERS
 
-    for path in sorted(SAMPLES.iterdir()):
-        content = path.read_bytes()
-        if target == COMPRESSION:
-            yield from _packed(content[:200])
-        elif isinstance(READERS[target].recognise(Head(content, complete=True)), Recognition):
+    sys.path.insert(0, str(ROOT))
+    from tests.ingestion import exports
+
+    frames = (exports.tcp(0x02), exports.tcp(0x12, back=True), exports.udp(b"ping"))
+    captures = [exports.pcap(*frames), exports.pcapng(*frames), exports.pcap(*frames, order=">")]
+    datagrams = [exports.V5, exports.V9, exports.IPFIX, exports.pcap(*map(exports.udp, exports.V9_PARTS))]
+    texts = [_few_lines(path.read_bytes()) for path in sorted(SAMPLES.iterdir())]
+    if target == COMPRESSION:
+        for text in texts:
+            yield from _packed(text[:200])
+        return
+    tables = [_as_parquet((SAMPLES / f"{name}.csv").read_bytes()) for name in ("mapped", "canonical")]
+    reader = reader_of_target(target)
+    for content in (*texts, *datagrams, *captures, *tables):
+        if isinstance(reader.recognise(Head(content, complete=True, tail=content)), Recognition):
             yield content
-            yield content[: content.rfind(b"\n", 0, 2 * len(content) // 3) + 1]
+
+
+def _few_lines(content: bytes) -> bytes:
+    lines = content.splitlines(keepends=True)
+    comments = sum(line.startswith(b"#") for line in lines)
+    return b"".join(lines[: comments + SEED_LINES])
+
+
+def _as_parquet(content: bytes) -> bytes:
+    import polars as pl
+
+    file = io.BytesIO()
+    separator = max(b",;", key=content.count)
+    frame = pl.read_csv(content, separator=chr(separator), infer_schema=False)
+    frame.write_parquet(file, compression="uncompressed", statistics=False)
+    return file.getvalue()
 
 
 def _packed(content: bytes) -> Iterator[bytes]:
@@ -154,23 +189,54 @@ def _packed(content: bytes) -> Iterator[bytes]:
     yield file.getvalue()
 
 
+def reader_of_target(target: str):  # type: ignore[no-untyped-def]
+    """Return the reader that a target is."""
+    from cybersec_mlops.ingestion.mapped import Mapped
+    from cybersec_mlops.ingestion.mapping import parse_mapping
+    from cybersec_mlops.ingestion.readers import READERS
+
+    if target == MAPPED:
+        return Mapped(parse_mapping((ROOT / "examples" / "mapping.toml").read_bytes(), source="mapping.toml"))
+    return READERS["pcap" if target == METERED else target]
+
+
 def fuzz(target: str, options: list[str]) -> None:
-    """Mutate and check until the time is over or a law is broken."""
+    """Mutate and check until it is enough or a law is broken."""
     import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {os.getpid() % (os.cpu_count() or 1)})
     with atheris.instrument_imports(include=["cybersec_mlops.ingestion"]):
-        from cybersec_mlops.ingestion import compression  # noqa: F401 - imported to be instrumented
-        from cybersec_mlops.ingestion.readers import READERS
+        from cybersec_mlops.ingestion import compression, in_order, pcap_flows  # noqa: F401 - the first: instrumented
+
+        in_order.in_order = _one_by_one
+        reader = None if target == COMPRESSION else reader_of_target(target)
     from cybersec_mlops.ingestion.limits import Limits, applied
 
-    check = check_compression if target == COMPRESSION else lambda data: check_reader(READERS[target], data)
+    if target == "pcap":
+        pcap_flows._metering = _metered
 
     def one(data: bytes) -> None:
         with applied(Limits(max_line_bytes=MAX_LINE_BYTES, ratio_free_bytes=FREE_BYTES, max_ratio=200, max_headers=5)):
-            check(data)
+            check_compression(data) if reader is None else check_reader(reader, data)
 
     atheris.Setup([sys.argv[0], *options], one)
     atheris.Fuzz()
+
+
+def _one_by_one(work: Callable[[Any], Any], items: Iterable[Any], **_: object) -> Iterator[Any]:
+    return map(work, items)
+
+
+@contextmanager
+def _metered(path: Path, source: str) -> Iterator[BinaryIO]:
+    """Give what the meter would write, of connections that are always the same."""
+    from cybersec_mlops.ingestion.pcap_meter import COLUMNS, TEXTS
+
+    del path, source
+    words = {"orig_h": "10.0.0.1", "resp_h": "192.0.2.1", "application": "DNS.Google", "history": "Dd"}
+    values = [words.get(name, "Web") if name in TEXTS or name == "history" else "6" for name in COLUMNS]
+    yield io.BytesIO(("\t".join(values) + "\n").encode() * 2)
 
 
 def check_compression(data: bytes) -> None:
@@ -194,7 +260,7 @@ def check_reader(reader, data: bytes) -> None:  # type: ignore[no-untyped-def]
     from cybersec_mlops.errors import DataError
     from cybersec_mlops.ingestion.reader import Head
 
-    answer = reader.recognise(Head(data, complete=True))
+    answer = reader.recognise(Head(data, complete=True, tail=data))
     assert answer is None or answer.__class__.__name__ in ("Recognition", "Refusal")
     try:
         whole = list(reader.read(io.BytesIO(data), source="fuzz"))

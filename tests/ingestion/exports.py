@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+CLIENT, SERVER = "10.1.0.1", "192.0.2.8"
 NOON = 1_772_452_800  # 2026-03-02 12:00:00 UTC
 UPTIME = 600_000  # the exporter started ten minutes before
 
@@ -107,6 +108,15 @@ def udp(payload: bytes, *, sender: str = "198.51.100.1", target: str = "198.51.1
         return bytes(12) + b"\x86\xdd" + packet
     header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0)
     return bytes(12) + b"\x08\x00" + header + host(sender) + host(target) + datagram
+
+
+def tcp(flags: int, payload: bytes = b"", *, back: bool = False, port: int = 41_000) -> bytes:
+    """Return an Ethernet frame of a connection to port 8080."""
+    ends = (host(CLIENT), host(SERVER), port, 8080)
+    source, target, *ports = (ends[1], ends[0], ends[3], ends[2]) if back else ends
+    segment = struct.pack(">HHIIBBHHH", *ports, 1, 1, 0x50, flags, 1024, 0, 0) + payload
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(segment), 1, 0, 64, 6, 0)
+    return bytes(12) + b"\x08\x00" + header + source + target + segment
 
 
 def pcap(*frames: bytes, order: str = "<", link: int = 1, snap: int = 65_535) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.ingestion.exports import NOON, V5, host, pcap, pcapng, udp
+from tests.ingestion.exports import CLIENT, NOON, SERVER, V5, pcap, pcapng, tcp, udp
 
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion import pcap_flows
@@ -19,18 +18,6 @@ from cybersec_mlops.ingestion.pcap_flows import PacketCapture
 from cybersec_mlops.ingestion.reader import Batch, Head, Recognition, Refusal, batch_schema
 
 pytest.importorskip("nfstream", reason="the extra `pcap` is not installed")
-
-CLIENT, SERVER = "10.1.0.1", "192.0.2.8"
-
-
-def tcp(flags: int, payload: bytes = b"", *, back: bool = False, port: int = 41_000) -> bytes:
-    """Return an Ethernet frame of a connection to port 8080."""
-    ends = (host(CLIENT), host(SERVER), port, 8080)
-    source, target, *ports = (ends[1], ends[0], ends[3], ends[2]) if back else ends
-    segment = struct.pack(">HHIIBBHHH", *ports, 1, 1, 0x50, flags, 1024, 0, 0) + payload
-    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(segment), 1, 0, 64, 6, 0)
-    return bytes(12) + b"\x08\x00" + header + source + target + segment
-
 
 ARP = bytes(12) + b"\x08\x06" + bytes(28)
 FRAMES = (
