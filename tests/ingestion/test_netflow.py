@@ -272,10 +272,18 @@ def test_records_before_their_template_wait_for_it() -> None:
     assert read.rejected.is_empty()
 
 
+@pytest.mark.parametrize("body", [b"", basic()], ids=["empty", "a record"])
+@pytest.mark.parametrize("number", [4, 8, 257])
+def test_whatever_is_set_aside_has_a_place_of_its_own(number: int, body: bytes) -> None:
+    read = Read(ipfix(set_of(number, b""), set_of(number, b""), set_of(number, body)) + b"no datagram")
+    places = read.rejected["raw_line"].to_list()
+    assert len(places) == len(set(places)) == 4
+
+
 def test_records_without_a_template_are_set_aside_and_said() -> None:
     read = Read(v9(set_of(256, basic()), set_of(257, basic())))
     assert read.reasons == ["no_template", "no_template"]
-    assert read.rejected["raw_line"].to_list() == [25, 61]
+    assert read.rejected["raw_line"].to_list() == [21, 57]
     assert "no template 256 of source 0" in read.rejected["detail"][0]
     assert read.rejected["text"][0].startswith(host("10.1.0.1").hex())
 

@@ -34,6 +34,7 @@ from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
 from cybersec_mlops.ingestion.captures import DamagedCaptureError, is_capture, read_packets, udp_payload
 from cybersec_mlops.ingestion.connection_rules import LAST_SECOND, not_a_duration, not_a_port
 from cybersec_mlops.ingestion.netflow_datagrams import (
+    NO_SET,
     VERSIONS,
     Datagram,
     Header,
@@ -102,8 +103,11 @@ class _Set:
 
     source: _Source
     number: int
+    place: int
+    """Where it begins in the file, four bytes before its records: what is wrong with all of it is told there."""
     body: bytes
     offset: int
+    """Where its records begin."""
     header: Header
     damage: str
 
@@ -140,28 +144,29 @@ class _Decoder:
         whole = True
         for number, begin, end, damage in sets_of(datagram.data, header):
             whole &= not damage
-            part = _Set(source, number, datagram.data[begin:end], datagram.offset + begin, header, damage)
+            place, body = datagram.offset + begin - 4 * (number != NO_SET), datagram.data[begin:end]
+            part = _Set(source, number, place, body, datagram.offset + begin, header, damage)
             if number in _TEMPLATE_SETS[header.version]:
                 self._add_templates(part)
             elif number < 256:
-                self.reject(part.offset, part.body, "bad_set", damage or f"a set with the number {number}")
+                self.reject(part.place, part.body, "bad_set", damage or f"a set with the number {number}")
             elif (template := self.templates.get((source, number))) is not None:
                 self._add_records(part, template)
             else:
                 self._wait(part)
         if whole and header.end > len(datagram.data):
-            self.reject(datagram.offset + len(datagram.data), b"", "cut_off", "a datagram that ends before it says")
+            self.reject(datagram.offset, b"", "cut_off", "a datagram that ends before it says")
 
     def _add_v5(self, datagram: Datagram, header: Header, source: _Source) -> None:
         body, missing_bytes = datagram.data[24 : header.end], header.end - len(datagram.data)
         damage = f"cut off: {len(datagram.data)} of {header.end} bytes" if missing_bytes > 0 else ""
-        self._add_records(_Set(source, 5, body, datagram.offset + 24, header, damage), V5)
+        self._add_records(_Set(source, 5, datagram.offset, body, datagram.offset + 24, header, damage), V5)
 
     def _add_templates(self, part: _Set) -> None:
         try:
             found = self._parsed(part.body, ipfix=part.source[1] == 10, options=part.number in (1, 3))
         except DamagedTemplateError as error:
-            self.reject(part.offset, part.body, "bad_template", part.damage or str(error))
+            self.reject(part.place, part.body, "bad_template", part.damage or str(error))
             return
         for number, template in found:
             key = (part.source, number)
@@ -203,7 +208,7 @@ class _Decoder:
             return
         several = f", and {len(fitting)} different ones of other files fit" if fitting else ""
         detail = f"{len(part.body)} bytes: no template {part.number} of source {part.source[2]} in the file{several}"
-        self.reject(part.offset, part.body, "no_template", f"{detail}; add the file with the exporter's templates")
+        self.reject(part.place, part.body, "no_template", f"{detail}; add the file with the exporter's templates")
 
     def finish(self) -> None:
         """Give up waiting."""
@@ -221,7 +226,7 @@ class _Decoder:
         )  # fmt: skip
         self.order += 1
         if part.damage:
-            self.reject(part.offset - 1, part.body, "cut_off", part.damage)
+            self.reject(part.place, part.body, "cut_off", part.damage)
         if template.options:
             self._add_options(run, source, template)
             return

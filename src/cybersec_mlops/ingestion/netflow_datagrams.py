@@ -21,7 +21,7 @@ _LAST_SECOND: Final = 4_102_444_800
 _NEAR_S: Final = 30 * 86_400
 _BEGINNING: Final = re.compile(rb"\x00[\x05\x09\x0a]")
 _READ: Final = 1 << 20
-NO_SET: Final = 4
+NO_SET: Final = -1
 """A number that no set has (2 to 255 are reserved but for IPFIX's 2 and 3): bytes where a set should be."""
 
 Buffer = bytes | memoryview
