@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.scoring.alert_files import ALERT_SCHEMA
-from cybersec_mlops.scoring.ecs import ECS_VERSION, AlertSource, community_id, document, iso_time, to_line
+from cybersec_mlops.scoring.ecs import ECS_VERSION, AlertSource, lines_of
+from cybersec_mlops.scoring.explanations import REASON, Explained
 
 SOURCE = AlertSource("campus", "ab" * 32, 3, False, ("conn_state",))
 LONG = range(-(2**63), 2**63)
@@ -99,13 +99,18 @@ FULL = alert_of(
     orig_ip_bytes=300,
     resp_ip_bytes=210,
 )
-REASON = {"feature": "orig_bytes", "value": "100", "usual": "0 to 12", "contribution": 3.0}
+WHY = {"feature": "orig_bytes", "value": "100", "usual": "0 to 12", "contribution": 3.0}
 
 
-def told(alert: dict[str, Any]) -> dict[str, Any]:
-    """Return an alert with its time as the documents want it."""
-    times = pl.DataFrame({"ts": [alert["ts"]]}, schema={"ts": pl.Datetime("us", "UTC")})
-    return {**alert, "ts": times.select(iso_time("ts")).item()}
+def line_of(alert: dict[str, Any], reasons: list[dict[str, Any]], source: AlertSource = SOURCE) -> str:
+    alerts = pl.DataFrame([alert], schema=ALERT_SCHEMA)
+    line: str = lines_of(alerts, Explained(1, pl.DataFrame(reasons, schema=dict(REASON))), source).item()
+    return line
+
+
+def document(alert: dict[str, Any], reasons: list[dict[str, Any]], source: AlertSource = SOURCE) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(line_of(alert, reasons, source))
+    return made
 
 
 def leaves(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -125,7 +130,7 @@ def check(made: Mapping[str, Any]) -> None:
 
 
 def test_a_full_alert() -> None:
-    made = document(told(FULL), [REASON], SOURCE)
+    made = document(FULL, [WHY])
     check(made)
     assert made["@timestamp"] == "2026-03-02T08:00:01.000250Z"
     assert made["ecs"] == {"version": ECS_VERSION}
@@ -140,13 +145,13 @@ def test_a_full_alert() -> None:
     }
     assert made["network"]["bytes"] == 510
     assert made["network"]["community_id"] == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
-    assert made["cybersec_mlops"]["explanation"] == [REASON]
+    assert made["cybersec_mlops"]["explanation"] == [WHY]
     assert made["cybersec_mlops"]["raw"] == {"sha256": "cd" * 32, "line": 7, "format": "zeek_conn"}
     assert made["cybersec_mlops"]["model"]["name"] == "campus@3"
 
 
 def test_what_is_unset_is_not_there() -> None:
-    made = document(told(alert_of()), [], AlertSource("campus", "ab" * 32, None, True, ()))
+    made = document(alert_of(), [], AlertSource("campus", "ab" * 32, None, True, ()))
     check(made)
     assert not {"@timestamp", "source", "destination", "network", "related"} & set(made)
     assert made["tags"] == ["synthetic"]
@@ -188,25 +193,41 @@ def test_whatever_a_log_says_the_types_hold_and_a_line_is_ascii(
         duration_s=duration,
         ts=ts,
     )
-    made = document(told(alert), [{**REASON, **({} if texts[0] is None else {"value": texts[0]})}], SOURCE)
+    line = line_of(alert, [{**WHY, "value": texts[0]}, WHY, WHY, WHY])
+    assert line.isascii()
+    assert line.isprintable()
+    made = json.loads(line)
     check(made)
-    line = to_line(made)
-    assert line.endswith(b"\n")
-    assert line[:-1].decode("ascii").isprintable()
-    assert json.loads(line) == made
+    own = made["cybersec_mlops"]
+    first = {name: value for name, value in {**WHY, "value": texts[0]}.items() if value is not None}
+    assert own["explanation"] == [first, WHY, WHY, WHY]
+    told = {"uid": texts[0], **dict(zip(names, counts, strict=True)), "duration_s": duration}
+    for name, value in told.items():
+        assert own.get("connection", {}).get(name) == value
+    assert own.get("label") == texts[3]
+    for end, host, port in zip(("source", "destination"), hosts, ports, strict=True):
+        assert (made.get(end, {}).get("address"), made.get(end, {}).get("port")) == (host, port)
 
 
-@pytest.mark.parametrize(
-    ("ends", "expected"),
-    [
-        (("192.168.1.52", 54585, "8.8.8.8", 53, "udp"), "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
-        (("10.0.0.1", 8, "10.0.0.2", 0, "icmp"), None),
-        (("10.0.0.1", 1, "2001:db8::1", 2, "tcp"), None),
-        (("host", 1, "10.0.0.2", 2, "tcp"), None),
-        (("10.0.0.1", None, "10.0.0.2", 2, "tcp"), None),
-    ],
-)
-def test_community_id(ends: tuple[Any, ...], expected: str | None) -> None:
-    orig_h, orig_p, resp_h, resp_p, proto = ends
-    assert community_id(orig_h, orig_p, resp_h, resp_p, proto) == expected
-    assert community_id(resp_h, resp_p, orig_h, orig_p, proto) == expected
+def test_the_message_says_who_what_and_why() -> None:
+    made = document(FULL, [WHY, {**WHY, "feature": "history", "value": None}, WHY, {**WHY, "feature": "fourth"}])
+    assert made["message"] == (
+        "128.232.110.120:34855 -> 66.35.250.204:80 tcp http: score 9.50, p 0.0004: orig_bytes 100 (usual 0 to 12);"
+        " history missing (usual 0 to 12); orig_bytes 100 (usual 0 to 12)"
+    )
+    assert document(alert_of(), [])["message"] == "-:- -> -:- : score 9.50, p 0.0004"
+
+
+def test_a_number_that_json_cannot_tell_is_not_there() -> None:
+    made = document({**FULL, "duration_s": float("inf"), "supervised_score": float("nan")}, [])
+    assert "duration" not in made["event"]
+    assert "duration_s" not in made["cybersec_mlops"]["connection"]
+    assert "supervised_score" not in made["cybersec_mlops"]
+
+
+def test_many_alerts_are_the_lines_of_each() -> None:
+    alerts = [FULL, alert_of(rank=2), {**FULL, "rank": 3, "orig_h": "2001:DB8::1", "label": "caf\u00e9"}]
+    reasons = [[WHY, {**WHY, "value": None}], [WHY, WHY], [{**WHY, "value": '"'}, WHY]]
+    table = pl.DataFrame([one for some in reasons for one in some], schema=dict(REASON))
+    together = lines_of(pl.DataFrame(alerts, schema=ALERT_SCHEMA), Explained(3, table), SOURCE)
+    assert together.to_list() == [line_of(*one) for one in zip(alerts, reasons, strict=True)]

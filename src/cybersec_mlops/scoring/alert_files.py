@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
-from cybersec_mlops.scoring.ecs import AlertSource, document, iso_time, to_line
+from cybersec_mlops.scoring.ecs import AlertSource, lines_of
 from cybersec_mlops.scoring.explanations import REASON, Explained, explain_rows
 from cybersec_mlops.scoring.ranking import Run, merge
 from cybersec_mlops.scoring.spec import ScoringSpec
@@ -75,22 +75,16 @@ def store_alerts(
                 explained = explain_rows(detector, piece, spec.reasons)
                 alerts = alert_rows(piece, explained, detector.calibration, source, counts.total())
                 counts.update(alerts.select(day=day_of("ts"))["day"].to_list())
-                opened.writelines(lines_of(alerts, explained, source))
-                parts.append(folder / f"alerts-part-{len(parts):06}.parquet")
-                alerts.write_parquet(parts[-1], compression="zstd", compression_level=1)
+                lines_of(alerts, explained, source).to_frame().write_csv(
+                    opened, include_header=False, quote_style="never"
+                )
+                parts.append(folder / f"alerts-part-{len(parts):06}.arrow")
+                alerts.write_ipc(parts[-1], compression="lz4")
     table = folder / "alerts.parquet"
-    scans = [pl.scan_parquet(part, glob=False) for part in parts] or [pl.LazyFrame(schema=ALERT_SCHEMA)]
+    scans = [pl.scan_ipc(part, glob=False) for part in parts] or [pl.LazyFrame(schema=ALERT_SCHEMA)]
     told = {"cybersec_mlops": json.dumps(facts, sort_keys=True, allow_nan=False)}
     pl.concat(scans).sink_parquet(table, compression="zstd", compression_level=1, metadata=told, maintain_order=True)
     return StoredAlerts(_store(table, store, counts.total()), _store(lines, store, counts.total()), counts)
-
-
-def lines_of(alerts: pl.DataFrame, explained: Explained, source: AlertSource) -> Iterator[bytes]:
-    """Yield the alerts as lines of NDJSON."""
-    told = alerts.drop("explanation", "model_sha256", "model_version").with_columns(ts=iso_time("ts"))
-    names = told.columns
-    for row, reasons in zip(told.iter_rows(), explained.reasons, strict=True):
-        yield to_line(document(dict(zip(names, row, strict=True)), reasons, source))
 
 
 def alert_rows(

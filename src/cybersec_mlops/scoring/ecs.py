@@ -7,17 +7,15 @@ SILVER. Nothing in a document depends on when or where it was written, so the sa
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import ipaddress
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Final
 
-import orjson
 import polars as pl
+
+from cybersec_mlops.scoring.explanations import Explained
+from cybersec_mlops.scoring.hosts import PROTOCOLS, community_ids, ip_texts
+from cybersec_mlops.scoring.json_text import array, constant, json_values, record
 
 ECS_VERSION: Final = "8.11.0"
 
@@ -27,8 +25,8 @@ CONNECTION: Final = (
 )
 """Canonical columns that are told as they are."""
 
-_PROTOCOLS: Final = {"tcp": "6", "udp": "17", "icmp": "1", "icmp6": "58", "ipv6-icmp": "58", "sctp": "132", "gre": "47"}
-_PORTS: Final = ("tcp", "udp", "sctp")
+SHORT_REASONS: Final = 3
+"""Reasons that the message tells."""
 _LARGEST_LONG: Final = 2**63 - 1
 _LONGEST_S: Final = 9.2e9
 """Nanoseconds beyond it are no ``long`` any more."""
@@ -77,164 +75,141 @@ class AlertSource:
         return {"name": self.model_name, "dataset": self.dataset, "sha256": self.model_sha256, **known}
 
 
-def document(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], source: AlertSource) -> dict[str, Any]:
-    """Map one alert.
+def lines_of(alerts: pl.DataFrame, explained: Explained, source: AlertSource) -> pl.Series:
+    """Map alerts to documents, each a line of printable ASCII.
 
     Parameters
     ----------
-    alert : mapping
-        A row of the alerts: connection, provenance and scores; ``ts`` as `iso_time` makes it.
-    reasons : sequence of mapping
-        ``feature``, ``value`` (absent where missing), ``usual`` and ``contribution``, the weightiest first.
+    alerts : DataFrame
+        Connection, provenance and scores (`alert_files.ALERT_SCHEMA`).
+    explained : Explained
+        Why they are alerts.
     source : AlertSource
-        What scored it.
+        What scored them.
 
     Returns
     -------
-    dict
+    Series of str
         JSON: no field is null, no list is empty.
     """
-    start = alert["ts"]
-    made: dict[str, Any] = {} if start is None else {"@timestamp": start}
-    made["ecs"] = {"version": ECS_VERSION}
-    made["message"] = _message(alert, reasons)
-    made["event"] = _event(alert, source, start)
-    ends = _end(alert, "orig"), _end(alert, "resp")
-    made.update({name: end for name, end in zip(("source", "destination"), ends, strict=True) if end})
-    if network := _network(alert, *ends):
-        made["network"] = network
-    if addresses := sorted({end["ip"] for end in ends if "ip" in end}):
-        made["related"] = {"ip": addresses}
-    made["rule"] = source.rule
-    if source.synthetic:
-        made["tags"] = ["synthetic"]
-    made["cybersec_mlops"] = _own(alert, reasons, source)
-    return made
+    known = _known(alerts, source).with_columns(_message(alerts, explained).alias("message"))
+    told = json_values(known).with_columns(explained.json().alias("explanation"))
+    return told.select(line=_document(source))["line"]
 
 
-def iso_time(column: str) -> pl.Expr:
-    """Return times as ECS writes them: ISO 8601 in UTC, microseconds."""
-    return pl.col(column).dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ")
-
-
-def to_line(made: Mapping[str, Any]) -> bytes:
-    r"""Return a document as one line of printable ASCII: whatever a log has put into it, a terminal shows it as text.
-
-    >>> to_line({"message": "a\x1b[2J\u202eb\n"})
-    b'{"message":"a\\u001b[2J\\u202eb\\n"}\n'
-    """
-    line = orjson.dumps(made, option=orjson.OPT_APPEND_NEWLINE)
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    return json.dumps(made, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _event(alert: Mapping[str, Any], source: AlertSource, start: str | None) -> dict[str, Any]:
-    made = {
-        "kind": "alert",
-        "category": ["network"],
-        "type": ["connection"],
-        "module": "cybersec_mlops",
-        "dataset": f"cybersec_mlops.{source.dataset}",
-        "id": f"{alert['raw_sha256'][:16]}-{alert['raw_line']}-{source.model_sha256[:16]}",
-        "risk_score": alert["score"],
-        "risk_score_norm": round(100 * (1 - alert["p_value"]), 6),
+def _document(source: AlertSource) -> pl.Expr:
+    start, own = pl.col("start"), f"cybersec_mlops.{source.dataset}"
+    event = {
+        **{name: constant(value) for name, value in (("kind", "alert"), ("category", ["network"]))},
+        **{name: constant(value) for name, value in (("type", ["connection"]), ("module", "cybersec_mlops"))},
+        "dataset": constant(own),
+        "id": pl.col("id"),
+        "risk_score": pl.col("score"),
+        "risk_score_norm": pl.col("risk_score_norm"),
+        "start": start,
+        "duration": pl.col("duration"),
     }
-    if start is not None:
-        made["start"] = start
-    seconds = alert["duration_s"]
-    if seconds is not None and 0 <= seconds < _LONGEST_S:
-        made["duration"] = round(seconds * 1e9)
-    return made
-
-
-def _end(alert: Mapping[str, Any], side: str) -> dict[str, Any]:
-    host, size = alert[f"{side}_h"], alert[f"{side}_ip_bytes"]
-    ip = _ip(host)
-    found = {
-        "address": host,
-        "ip": None if ip is None else str(ip),
-        "port": alert[f"{side}_p"],
-        "bytes": alert[f"{side}_bytes"] if size is None else size,
-        "packets": alert[f"{side}_pkts"],
+    ips = pl.col("orig_ip"), pl.col("resp_ip")  # as JSON: quotes do not change which of two is the first
+    second = pl.when(pl.max_horizontal(ips) != pl.min_horizontal(ips)).then(pl.max_horizontal(ips))
+    members = {
+        "@timestamp": start,
+        "ecs": constant({"version": ECS_VERSION}),
+        "message": pl.col("message"),
+        "event": record(event, filled=True),
+        "source": _end("orig"),
+        "destination": _end("resp"),
+        "network": record({name: pl.col(column) for name, column in _NETWORK.items()}),
+        "related": record({"ip": array([pl.min_horizontal(ips), second])}),
+        "rule": constant(source.rule),
+        **({"tags": constant(["synthetic"])} if source.synthetic else {}),
+        "cybersec_mlops": _own(source),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return record(members, filled=True)
 
 
-@lru_cache(maxsize=65_536)
-def _ip(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        found = ipaddress.ip_address(host or "")
-    except ValueError:
-        return None
-    return None if getattr(found, "scope_id", None) else found
+_NETWORK: Final = {
+    **{name: name for name in ("type", "transport", "iana_number", "protocol", "community_id")},
+    **{name: f"network_{name}" for name in ("bytes", "packets")},
+}
 
 
-def _network(alert: Mapping[str, Any], source: Mapping[str, Any], destination: Mapping[str, Any]) -> dict[str, Any]:
-    ip = _ip(alert["orig_h"]) or _ip(alert["resp_h"])
-    proto = None if alert["proto"] is None else alert["proto"].lower()
-    found = {
-        "type": None if ip is None else f"ipv{ip.version}",
-        "transport": proto,
-        "iana_number": _PROTOCOLS.get(proto or ""),
-        "protocol": None if alert["service"] is None else alert["service"].lower(),
-        "community_id": community_id(alert["orig_h"], alert["orig_p"], alert["resp_h"], alert["resp_p"], proto),
-    }
-    for name in ("bytes", "packets"):
-        if name in source and name in destination and source[name] + destination[name] <= _LARGEST_LONG:
-            found[name] = source[name] + destination[name]
-    return {name: value for name, value in found.items() if value is not None}
+def _end(side: str) -> pl.Expr:
+    columns = {"address": "h", "ip": "ip", "port": "p", "bytes": "size", "packets": "pkts"}
+    return record({name: pl.col(f"{side}_{column}") for name, column in columns.items()})
 
 
-def community_id(
-    orig_h: str | None, orig_p: int | None, resp_h: str | None, resp_p: int | None, proto: str | None
-) -> str | None:
-    """Return the Community ID, version 1, seed 0, of a TCP, UDP or SCTP connection; None for any other.
-
-    References
-    ----------
-    https://github.com/corelight/community-id-spec (the example is from its baseline)
-
-    >>> community_id("128.232.110.120", 34855, "66.35.250.204", 80, "tcp")
-    '1:LQU9qZlK+B5F3KDmev6m5PMibrg='
-    >>> community_id("66.35.250.204", 80, "128.232.110.120", 34855, "tcp")
-    '1:LQU9qZlK+B5F3KDmev6m5PMibrg='
-    """
-    first, second = _ip(orig_h), _ip(resp_h)
-    if proto not in _PORTS or first is None or second is None or orig_p is None or resp_p is None:
-        return None
-    if first.version != second.version:
-        return None
-    one, two = sorted([(first.packed, orig_p), (second.packed, resp_p)])
-    told = b"\0\0" + one[0] + two[0] + bytes([int(_PROTOCOLS[proto]), 0]) + one[1].to_bytes(2) + two[1].to_bytes(2)
-    return "1:" + base64.b64encode(hashlib.sha1(told, usedforsecurity=False).digest()).decode()
-
-
-def _own(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], source: AlertSource) -> dict[str, Any]:
-    found = {
-        "rank": alert["rank"],
-        "score": alert["score"],
-        "p_value": alert["p_value"],
-        "threshold": {"score": alert["threshold_score"], "nominal_rate": alert["nominal_rate"]},
-        "supervised_score": alert["supervised_score"],
-        "novelty_score": alert["novelty_score"],
-        "explanation": reasons or None,
-        "model": source.model,
-        "raw": {"sha256": alert["raw_sha256"], "line": alert["raw_line"], "format": alert["format"]},
-        "connection": {name: alert[name] for name in CONNECTION if alert[name] is not None} or None,
-        "label": alert["label"],
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _message(alert: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> str:
-    ends = [_place(alert[f"{side}_h"], alert[f"{side}_p"]) for side in ("orig", "resp")]
-    what = " ".join(str(alert[name]) for name in ("proto", "service") if alert[name])
-    why = "; ".join(f"{one['feature']} {one.get('value', 'missing')} (usual {one['usual']})" for one in reasons[:3])
-    return f"{' -> '.join(ends)} {what}: score {alert['score']:.2f}, p {alert['p_value']:.2g}" + (
-        f": {why}" if why else ""
+def _own(source: AlertSource) -> pl.Expr:
+    return record(
+        {
+            **{name: pl.col(name) for name in ("rank", "score", "p_value")},
+            "threshold": record(
+                {"score": pl.col("threshold_score"), "nominal_rate": pl.col("nominal_rate")}, filled=True
+            ),
+            **{name: pl.col(name) for name in ("supervised_score", "novelty_score", "explanation")},
+            "model": constant(source.model),
+            "raw": record(
+                {"sha256": pl.col("raw_sha256"), "line": pl.col("raw_line"), "format": pl.col("format")}, filled=True
+            ),
+            "connection": record({name: pl.col(name) for name in CONNECTION}),
+            "label": pl.col("label"),
+        },
+        filled=True,
     )
 
 
-def _place(host: str | None, port: int | None) -> str:
-    return f"{host or '-'}:{'-' if port is None else port}"
+def _known(alerts: pl.DataFrame, source: AlertSource) -> pl.DataFrame:
+    """Add what ECS asks for and SILVER does not have."""
+    proto, seconds = pl.col("proto").str.to_lowercase(), pl.col("duration_s")
+    sized = alerts.with_columns(
+        *(pl.coalesce(f"{side}_ip_bytes", f"{side}_bytes").alias(f"{side}_size") for side in ("orig", "resp")),
+        *(ip_texts(alerts[f"{side}_h"]).alias(f"{side}_ip") for side in ("orig", "resp")),
+        transport=proto,
+    )
+    ends = sized.select("orig_h", "orig_p", "resp_h", "resp_p", "transport")
+    ip = pl.coalesce("orig_ip", "resp_ip")
+    return sized.with_columns(
+        _sum("size").alias("network_bytes"),
+        _sum("pkts").alias("network_packets"),
+        community_ids(ends).alias("community_id"),
+        start=pl.col("ts").dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ"),
+        id=pl.format(f"{{}}-{{}}-{source.model_sha256[:16]}", pl.col("raw_sha256").str.head(16), "raw_line"),
+        risk_score_norm=(100 * (1 - pl.col("p_value"))).round(6),
+        duration=pl.when(seconds.is_between(0, _LONGEST_S, closed="left")).then((seconds * 1e9).round()).cast(pl.Int64),
+        type=pl.when(ip.str.contains(":", literal=True))
+        .then(pl.lit("ipv6"))
+        .when(ip.is_not_null())
+        .then(pl.lit("ipv4")),
+        iana_number=pl.col("transport").replace_strict(PROTOCOLS, default=None, return_dtype=pl.String),
+        protocol=pl.col("service").str.to_lowercase(),
+    ).drop("ts", "explanation")
+
+
+def _sum(what: str) -> pl.Expr:
+    one, two = pl.col(f"orig_{what}"), pl.col(f"resp_{what}")
+    return pl.when(one <= _LARGEST_LONG - two).then(one + two)
+
+
+def _message(alerts: pl.DataFrame, explained: Explained) -> pl.Series:
+    score, p_value = alerts["score"].to_list(), alerts["p_value"].to_list()
+    numbers = [f"score {one:.2f}, p {other:.2g}" for one, other in zip(score, p_value, strict=True)]
+    known = [pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("proto", "service")]
+    told = alerts.select(
+        pl.concat_str(
+            [
+                _place("orig"),
+                pl.lit(" -> "),
+                _place("resp"),
+                pl.lit(" "),
+                pl.concat_str(known, separator=" ", ignore_nulls=True),
+                pl.lit(": "),
+                pl.Series(numbers, dtype=pl.String),
+                explained.phrases(SHORT_REASONS),
+            ]
+        )
+    )
+    return told.to_series()
+
+
+def _place(side: str) -> pl.Expr:
+    host = pl.when(pl.col(f"{side}_h") != "").then(pl.col(f"{side}_h")).otherwise(pl.lit("-"))
+    return pl.concat_str([host, pl.lit(":"), pl.col(f"{side}_p").cast(pl.String).fill_null("-")])

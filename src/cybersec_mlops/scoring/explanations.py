@@ -7,16 +7,17 @@ as much and would take longer than the scoring itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cybersec_mlops.scoring.json_text import array, json_values, record
 from cybersec_mlops.training.detector import Detector, shared_by_feature, supervised_shares
-from cybersec_mlops.training.explanation import as_text
+from cybersec_mlops.training.explanation import as_texts
 
 REASON: Final = pl.Struct(
     {"feature": pl.String(), "value": pl.String(), "usual": pl.String(), "contribution": pl.Float64()}
@@ -27,42 +28,45 @@ DECIMALS: Final = 6
 
 @dataclass(frozen=True)
 class Explained:
-    """The weightiest features of some rows, the same number for each row, column by column."""
+    """The weightiest features of some rows, the same number for each row."""
 
     rows: int
-    names: tuple[str, ...]
-    usual: tuple[str, ...]
-    """What benign training rows show in each feature of `names`."""
-    order: NDArray[np.int64]
-    """Features by weight, shape (rows, reasons)."""
-    values: list[list[str | None]]
-    contributions: list[list[float]]
+    table: pl.DataFrame
+    """The fields of `REASON` as columns: the reasons of the first row, then those of the second, and so on."""
 
-    @cached_property
-    def reasons(self) -> list[list[dict[str, Any]]]:
-        """The same row by row, as JSON; a value that is missing is left out."""
-        return [
-            [self._reason(*one) for one in zip(features, values, weights, strict=True)]
-            for features, values, weights in zip(self.order.tolist(), self.values, self.contributions, strict=True)
-        ]
-
-    def _reason(self, feature: int, value: str | None, weight: float) -> dict[str, Any]:
-        known = {"feature": self.names[feature], "usual": self.usual[feature], "contribution": weight}
-        return known if value is None else {**known, "value": value}
+    @property
+    def width(self) -> int:
+        """Reasons of each row."""
+        return self.table.height // max(self.rows, 1)
 
     def series(self) -> pl.Series:
         """Return it as a column of lists of `REASON`."""
-        if not self.order.size:
+        if not self.width:
             return pl.Series("explanation", [[]] * self.rows, dtype=pl.List(REASON))
-        flat = self.order.reshape(-1)
-        columns = {
-            "feature": pl.Series(self.names, dtype=pl.String)[flat],
-            "value": pl.Series([value for row in self.values for value in row], dtype=pl.String),
-            "usual": pl.Series(self.usual, dtype=pl.String)[flat],
-            "contribution": pl.Series([weight for row in self.contributions for weight in row], dtype=pl.Float64),
-        }
-        structs = pl.DataFrame(columns).to_struct("explanation")
-        return structs.reshape(self.order.shape).arr.to_list()
+        return self.table.to_struct("explanation").reshape((self.rows, self.width)).arr.to_list()
+
+    def json(self) -> pl.Series:
+        """Return it as JSON, row by row; a value that is missing is left out, null where there is no reason."""
+        told = json_values(self.table)
+        one = told.select(
+            record({name: pl.col(name) for name in ("feature", "usual", "contribution", "value")}, filled=True)
+        )
+        return self._by_row(one.to_series(), array)
+
+    def phrases(self, most: int) -> pl.Series:
+        """Return the first reasons of each row as a message ends with them."""
+        texts = pl.format("{} {} (usual {})", "feature", pl.col("value").fill_null("missing"), "usual")
+
+        def joined(parts: list[pl.Expr]) -> pl.Expr:
+            return pl.concat_str([pl.lit(": "), pl.concat_str(parts, separator="; ")])
+
+        return self._by_row(self.table.select(texts).to_series(), lambda parts: joined(parts[:most])).fill_null("")
+
+    def _by_row(self, texts: pl.Series, join: Callable[[list[pl.Expr]], pl.Expr]) -> pl.Series:
+        if not self.width:
+            return pl.Series([None] * self.rows, dtype=pl.String)
+        places = [texts.gather_every(self.width, place).alias(str(place)) for place in range(self.width)]
+        return pl.DataFrame(places).select(join([pl.col(one.name) for one in places])).to_series()
 
 
 def explain_rows(detector: Detector, rows: pl.DataFrame, top: int) -> Explained:
@@ -72,32 +76,38 @@ def explain_rows(detector: Detector, rows: pl.DataFrame, top: int) -> Explained:
     ----------
     detector : Detector
     rows : DataFrame
-        With every feature of the detector.
+        With every feature of the detector, and its scores.
     top : int
         Features per row; fewer where the detector has fewer.
     """
     names = detector.encoder.features
-    usual = tuple(detector.usual[name].describe() for name in names)
     if top == 0 or rows.is_empty():
-        return Explained(rows.height, names, usual, np.empty((rows.height, 0), np.int64), *_nothing(rows.height))
+        return Explained(rows.height, pl.DataFrame(schema=dict(REASON)))
     matrix = detector.encoder.encode(rows)
-    _, supervised, _, novelty = detector.surprises(matrix)
+    supervised, novelty = detector.parts(rows)
     total = supervised_shares(detector, matrix, exact=False) * supervised[:, None]
     total += shared_by_feature(detector.novelty.model.column_errors(matrix), detector.encoder) * novelty[:, None]
     order = np.argsort(-total, axis=1, kind="stable")[:, :top]
     weights = np.take_along_axis(total, order, axis=1).round(DECIMALS)
-    return Explained(rows.height, names, usual, order, _values(rows, names, order), weights.tolist())
+    chosen = order.reshape(-1)
+    columns = {
+        "feature": pl.Series(names, dtype=pl.String)[chosen],
+        "value": _values(rows, names, order),
+        "usual": pl.Series([detector.usual[name].describe() for name in names], dtype=pl.String)[chosen],
+        "contribution": weights.reshape(-1),
+    }
+    return Explained(rows.height, pl.DataFrame(columns, schema=dict(REASON)))
 
 
-def _nothing(rows: int) -> tuple[list[list[str | None]], list[list[float]]]:
-    return [[] for _ in range(rows)], [[] for _ in range(rows)]
-
-
-def _values(rows: pl.DataFrame, names: tuple[str, ...], order: NDArray[np.int64]) -> list[list[str | None]]:
-    """Return the values of the chosen features as text, in the shape of `order`."""
-    texts = np.empty(order.shape, dtype=np.object_)
-    for feature in np.unique(order).tolist():
-        at, places = np.nonzero(order == feature)
-        texts[at, places] = [as_text(value) for value in rows[names[feature]].gather(at).to_list()]
-    found: list[list[str | None]] = texts.tolist()
-    return found
+def _values(rows: pl.DataFrame, names: tuple[str, ...], order: NDArray[np.int64]) -> pl.Series:
+    """Return the values of the chosen features as text, row by row."""
+    chosen = order.reshape(-1)
+    places = np.argsort(chosen.astype(np.uint16), kind="stable")  # sixteen bits: a radix sort
+    found, starts = np.unique(chosen[places], return_index=True)
+    parts = np.split(places, starts[1:])
+    texts = [
+        as_texts(rows[names[feature]].gather(at // order.shape[1])) for feature, at in zip(found, parts, strict=True)
+    ]
+    back = np.empty_like(places)
+    back[places] = np.arange(places.size)
+    return pl.concat(texts).gather(back)

@@ -149,6 +149,19 @@ class Detector:
         odds = margins(self.supervised.live, matrix)
         return odds, self.supervised.weight * self.supervised.surprise(odds), novelty, novelty_surprise
 
+    def parts(self, scored: pl.DataFrame) -> tuple[Floats, Floats]:
+        """Return the weighted supervised surprise (zeros without) and the novelty surprise, which add to the score.
+
+        Parameters
+        ----------
+        scored : DataFrame
+            With the columns of `SCORE_SCHEMA`.
+        """
+        novelty = self.novelty_surprise(scored["novelty_score"].to_numpy())
+        if self.supervised is None:
+            return np.zeros_like(novelty), novelty
+        return self.supervised.weight * self.supervised.surprise(scored["supervised_score"].to_numpy()), novelty
+
     def _score_block(self, frame: pl.DataFrame) -> pl.DataFrame:
         odds, supervised, novelty, novelty_surprise = self.surprises(self.encoder.encode(frame))
         score = np.round(supervised + novelty_surprise, DECIMALS)

@@ -25,12 +25,13 @@ def explain(detector: Detector, frame: pl.DataFrame, rows: list[int], top: int) 
     total = by_labels + by_novelty
     order = np.argsort(-total, axis=1, kind="stable")[:, :top]
     names = detector.encoder.features
+    texts = {name: as_texts(chosen[name]).to_list() for name in names if name in chosen.columns}
     records: list[dict[str, Any]] = [
         {
             "row": rows[at],
             "rank": rank,
             "feature": names[feature],
-            "value": as_text(chosen[names[feature]][at] if names[feature] in chosen.columns else None),
+            "value": texts[names[feature]][at] if names[feature] in texts else None,
             "usual": detector.usual[names[feature]].describe(),
             "usual_low": detector.usual[names[feature]].low,
             "usual_high": detector.usual[names[feature]].high,
@@ -60,8 +61,15 @@ def feature_importance(detector: Detector) -> pl.DataFrame:
     )
 
 
-def as_text(value: object) -> str | None:
-    """Return a feature's value as an analyst reads it, cut where it is long; None where it is missing."""
-    if value is None or isinstance(value, str):
-        return value and value[:LONGEST_VALUE]
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def as_texts(values: pl.Series) -> pl.Series:
+    """Return a feature's values as an analyst reads them, cut where they are long; null where they are missing.
+
+    >>> as_texts(pl.Series([0.1 + 0.2, 1e9, None])).to_list(), as_texts(pl.Series([7, None])).to_list()
+    (['0.3', '1e+09', None], ['7', None])
+    """
+    if values.dtype.is_float():
+        texts = [None if value is None else f"{value:.6g}" for value in values.to_list()]
+        return pl.Series(values.name, texts, dtype=pl.String)
+    if values.dtype == pl.Boolean:
+        return values.replace_strict([True, False], ["True", "False"], default=None, return_dtype=pl.String)
+    return values.cast(pl.String).str.head(LONGEST_VALUE)
