@@ -6,9 +6,10 @@ in which the logs were cut into files can change a value. Counting over the rece
 the KDD Cup 1999 features (Lee & Stolfo, "A framework for constructing features and models for intrusion detection
 systems", ACM TISSEC 3(4), 2000, doi:10.1145/382912.382914).
 
-How: a connection *j* is inside the window of every *t* of its host in ``(t_j, t_j + w]``. A count at *t* is therefore
-the number of such intervals that hold *t*: those that began before *t* less those that ended before *t*, two binary
-searches. A distinct count drops the part of the interval in which an earlier *j* with the same peer is still inside.
+How: with the connections of each host one after another in time, a window is a range of places, and a count the
+difference of two cumulative sums. A distinct count is the connections in the window less those whose predecessor with
+the same peer is in the window too: connection *j* with predecessor *k* counts as such from ``t_j`` on, and no longer
+when *k* leaves, so that again two cumulative sums do, one over *j* and one over *k*.
 Integer arithmetic only (microseconds, bytes), so a value does not depend on where a slice of the data begins.
 """
 
@@ -36,22 +37,20 @@ PAIR_WINDOW_S: Final = 3600
 MINIMUM_GAPS: Final = 3
 """Fewer gaps than this say nothing about regularity: the feature is null."""
 
-_GAP_LIMIT_MS: Final = PAIR_WINDOW_S * 1000
 _MICROSECONDS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Events:
-    """Connections of the context and the slice as integers, in order of time."""
+    """Connections of the context and the slice as integers."""
 
     time: Ints
+    by_time: Ints  # their order
     orig: Ints
     resp: Ints
     port: Ints
-    pair: Ints
     failed: Ints
-    sent: Ints
-    received: Ints
+    volume: Ints
 
 
 def lookback_s(windows_s: tuple[int, ...]) -> int:
@@ -128,34 +127,31 @@ def _events(connections: pl.DataFrame, widest_s: int) -> _Events:
         .then(pl.col("conn_state").is_in(FAILED_STATES))
         .otherwise(pl.col("resp_pkts") == 0)
     )
-    names = pl.concat([connections["orig_h"], connections["resp_h"]]).cast(pl.Categorical).to_physical()
-    hosts = np.unique(names.to_numpy(), return_inverse=True)[1].astype(np.int64)
-    orig, resp = hosts[: connections.height], hosts[connections.height :]
+    hosts = pl.concat([connections["orig_h"], connections["resp_h"]]).cast(pl.Categorical).to_physical().to_numpy()
     port = connections["resp_p"].fill_null(-1).cast(pl.Int64).to_numpy()
     numbers = connections.select(
         pl.col("ts").dt.epoch("us").alias("time"),
         failed.fill_null(value=False).cast(pl.Int64).alias("failed"),
-        pl.col("orig_bytes").fill_null(0),
-        pl.col("resp_bytes").fill_null(0),
+        pl.col("orig_bytes").fill_null(0) + pl.col("resp_bytes").fill_null(0),
     )
+    time = numbers["time"].to_numpy()
+    by_time = np.argsort(time, kind="stable")
     return _Events(
-        time=_without_pauses(numbers["time"].to_numpy(), widest_s),
-        orig=orig,
-        resp=resp,
-        port=port,
-        pair=_both(_both(orig, resp), port),
+        time=_without_pauses(time, by_time, widest_s),
+        by_time=by_time,
+        orig=hosts[: connections.height].astype(np.int64),
+        resp=hosts[connections.height :].astype(np.int64),
+        port=port - port.min(),
         failed=numbers["failed"].to_numpy(),
-        sent=numbers["orig_bytes"].to_numpy(),
-        received=numbers["resp_bytes"].to_numpy(),
+        volume=numbers["orig_bytes"].to_numpy(),
     )
 
 
-def _without_pauses(time: Ints, widest_s: int) -> Ints:
+def _without_pauses(time: Ints, by_time: Ints, widest_s: int) -> Ints:
     """Shorten every pause that no window can reach across, so that one row of 1970 does not stretch the line."""
-    order = np.argsort(time, kind="stable")
-    steps = np.minimum(np.diff(time[order], prepend=time[order[:1]]), (widest_s + 1) * _MICROSECONDS)
+    steps = np.minimum(np.diff(time[by_time], prepend=time[by_time[:1]]), (widest_s + 1) * _MICROSECONDS)
     shortened = np.empty_like(time)
-    shortened[order] = np.cumsum(steps)
+    shortened[by_time] = np.cumsum(steps)
     return shortened
 
 
@@ -163,30 +159,29 @@ def _features(
     events: _Events, first: int, windows_s: tuple[int, ...]
 ) -> Iterator[tuple[str, npt.NDArray[np.float64] | Ints]]:
     """Yield each feature of the events from index `first` on."""
-    total = events.sent + events.received
-    for side, group, peer in (("orig", events.orig, events.resp), ("resp", events.resp, events.orig)):
-        timeline = _Timeline.of(group, events.time, first, max(windows_s))
-        by_peer = _previous(_both(group, peer), events.time)
-        by_port = _previous(_both(group, events.port), events.time)
+    peers = _Chains.of(events, events.orig, events.resp).links(events.time)
+    for side, host in (("orig", events.orig), ("resp", events.resp)):
+        timeline = _Timeline(events, _Chains.of(events, host), first, max(windows_s))
+        ports = _Chains.of(events, host, events.port).links(events.time)
         for window in windows_s:
             width = window * _MICROSECONDS
-            conns, failures, volume = timeline.sums(width, events.failed, total)
+            conns, failures, volume = timeline.sums(width, events.failed, events.volume)
             yield f"{side}_conns_{window}s", conns
             yield f"{side}_failures_{window}s", failures
             yield f"{side}_bytes_{window}s", volume
-            yield f"{side}_peers_{window}s", timeline.distinct(width, by_peer)
-            yield f"{side}_ports_{window}s", timeline.distinct(width, by_port)
+            yield f"{side}_peers_{window}s", conns - timeline.linked(width, peers)[0]
+            yield f"{side}_ports_{window}s", conns - timeline.linked(width, ports)[0]
     yield from _regularity(events, first)
 
 
 def _regularity(events: _Events, first: int) -> Iterator[tuple[str, npt.NDArray[np.float64] | Ints]]:
     """Yield count, mean gap and coefficient of variation of the gaps between connections of one client and service."""
     width = PAIR_WINDOW_S * _MICROSECONDS
-    timeline = _Timeline.of(events.pair, events.time, first, PAIR_WINDOW_S)
-    previous = _previous(events.pair, events.time)
-    gap = np.minimum((events.time - previous) // 1000, _GAP_LIMIT_MS)  # milliseconds
+    chains = _Chains.of(events, events.orig, events.resp, events.port)
+    timeline, links = _Timeline(events, chains, first, PAIR_WINDOW_S), chains.links(events.time)
+    gap = links.gap // 1000  # milliseconds
     yield f"pair_conns_{PAIR_WINDOW_S}s", timeline.sums(width)[0]
-    count, total, squares = timeline.sums(width, gap, gap * gap, until=previous + width)
+    count, total, squares = timeline.linked(width, links, gap, gap * gap)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = total / count
         spread = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
@@ -196,66 +191,88 @@ def _regularity(events: _Events, first: int) -> Iterator[tuple[str, npt.NDArray[
     yield f"pair_gap_cv_{PAIR_WINDOW_S}s", np.where(known, variation, np.nan)
 
 
-def _both(left: Ints, right: Ints) -> Ints:
-    """Return one dense code per pair of codes."""
-    pairs = left * (right.max() - right.min() + 1) + (right - right.min())
-    return np.unique(pairs, return_inverse=True)[1].astype(np.int64)
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Every event that has one before it in its chain: that one, itself, and the microseconds between them."""
 
-
-_NEVER: Final = np.iinfo(np.int64).min // 4
-
-
-def _previous(group: Ints, time: Ints) -> Ints:
-    """Return the time of the row before in the same group, `_NEVER` where there is none."""
-    order = np.lexsort((time, group))
-    previous = np.full(len(time), _NEVER, dtype=np.int64)
-    same = group[order[1:]] == group[order[:-1]]
-    previous[order[1:][same]] = time[order[:-1][same]]
-    return previous
+    before: Ints
+    after: Ints
+    gap: Ints
 
 
 @dataclass(frozen=True, slots=True)
-class _Timeline:
-    """Events of every group on one line of integers, group after group, so that one binary search serves all."""
+class _Chains:
+    """Events that share some codes, one chain after the other, each in order of time."""
 
-    begin: Ints  # per event: its place on the line
-    shift: Ints  # per event: what to add to a time of its group to get the place
-    order: Ints  # the events in order of their place
-    asked: Ints  # the same, without the events before the slice: searching in this order is three times faster
-    first: int
+    order: Ints
+    goes_on: npt.NDArray[np.bool_]  # per place: the same chain as at the place before
 
     @classmethod
-    def of(cls, group: Ints, time: Ints, first: int, widest_s: int) -> _Timeline:
-        """Lay the groups out so far apart that no window reaches the next one."""
+    def of(cls, events: _Events, *codes: Ints) -> _Chains:
+        """Sort by the codes: sixteen bits at a time, since numpy sorts these by counting."""
+        order = events.by_time
+        for code in codes:
+            for shift in range(0, int(code.max()).bit_length(), 16):
+                order = order[np.argsort(((code >> shift) & 0xFFFF).astype(np.uint16)[order], kind="stable")]
+        goes_on = np.ones(order.size, dtype=np.bool_)
+        goes_on[:1] = False
+        for code in codes:
+            along = code[order]
+            goes_on[1:] &= along[1:] == along[:-1]
+        return cls(order, goes_on)
+
+    def links(self, time: Ints) -> _Links:
+        """Return each event with the one before it."""
+        at = np.flatnonzero(self.goes_on)
+        before, after = self.order[at - 1], self.order[at]
+        return _Links(before, after, time[after] - time[before])
+
+
+class _Timeline:
+    """Chains on one line of integers, so far apart that no window reaches the next one: one search serves all."""
+
+    def __init__(self, events: _Events, chains: _Chains, first: int, widest_s: int) -> None:
+        time, self.order = events.time, chains.order
         span = int(time.max() - time.min()) + (widest_s + 1) * _MICROSECONDS
-        if int(group.max() + 1) * span >= np.iinfo(np.int64).max:
+        number = np.cumsum(~chains.goes_on)
+        if int(number[-1] + 1) * span >= np.iinfo(np.int64).max:
             raise OverflowError("too many hosts over too long a time for one slice")
-        shift = group * span - time.min()
-        order = np.argsort(shift + time, kind="stable")
-        return cls(shift + time, shift, order, order[order >= first], first)
+        self._line = number * span + time[self.order]
+        asked = np.flatnonzero(self.order >= first)
+        self._answers = self.order[asked] - first
+        self._query = self._line[asked]
+        self._end = np.searchsorted(self._line, self._query)  # after all events of an earlier time
+        self._begins: dict[int, Ints] = {}
 
-    def sums(self, width: int, *weights: Ints, until: Ints | None = None) -> tuple[Ints, ...]:
+    def sums(self, width: int, *weights: Ints) -> tuple[Ints, ...]:
         """Return, per event from `first` on, the count of events in its window and the sums of their weights."""
-        end = self.begin + width if until is None else np.maximum(self.shift + until, self.begin)
-        last = self.order if until is None else np.argsort(end, kind="stable")
-        query = self.begin[self.asked]
-        began = np.searchsorted(self.begin[self.order], query, side="left")
-        ended = np.searchsorted(end[last], query, side="left")
-        sums = (_before(w[self.order], began) - _before(w[last], ended) for w in weights)
-        return tuple(self._answer(values) for values in (began - ended, *sums))
+        begin = self._begin(width)
+        totals = (_before(weight[self.order]) for weight in weights)
+        return tuple(self._answer(v) for v in (self._end - begin, *(sum_[self._end] - sum_[begin] for sum_ in totals)))
 
-    def distinct(self, width: int, previous: Ints) -> Ints:
-        """Return, per event from `first` on, how many different values its window holds."""
-        begin = np.sort(self.shift + np.maximum(self.begin - self.shift, previous + width))
-        end = (self.begin + width)[self.order]
-        query = self.begin[self.asked]
-        return self._answer(np.searchsorted(begin, query, side="left") - np.searchsorted(end, query, side="left"))
+    def linked(self, width: int, links: _Links, *weights: Ints) -> tuple[Ints, ...]:
+        """Return, per event from `first` on, the count of links within its window and the sums of their weights."""
+        begin = self._begin(width)
+        near = links.gap < width
+        before, after = links.before[near], links.after[near]
+        found = []
+        for weight in (np.ones_like(links.gap), *weights):
+            came, left = np.zeros_like(self._line), np.zeros_like(self._line)
+            came[after] = left[before] = weight[near]
+            found.append(self._answer(_before(came[self.order])[self._end] - _before(left[self.order])[begin]))
+        return tuple(found)
+
+    def _begin(self, width: int) -> Ints:
+        if width not in self._begins:
+            self._begins[width] = np.searchsorted(self._line, self._query - width)
+        return self._begins[width]
 
     def _answer(self, values: Ints) -> Ints:
-        answer = np.empty(len(self.asked), dtype=np.int64)
-        answer[self.asked - self.first] = values
+        answer = np.empty(self._answers.size, dtype=np.int64)
+        answer[self._answers] = values
         return answer
 
 
-def _before(weights: Ints, position: Ints) -> Ints:
-    return np.concatenate(([0], np.cumsum(weights)))[position]
+def _before(weights: Ints) -> Ints:
+    """Return the sums of the weights before each place, and of all."""
+    return np.concatenate(([0], np.cumsum(weights)))
