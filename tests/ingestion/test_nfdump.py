@@ -123,6 +123,10 @@ def test_the_summary_is_passed_over_and_counted(data: bytes, footer: bytes, line
     assert found.skipped == {"summary": 2 * lines, "repeated_header": 1}
 
 
+def test_the_summary_of_later_versions_says_records() -> None:
+    assert read(LONG + FOOTER.replace(b"Total flows", b"Total records")).skipped == {"summary": 4}
+
+
 def test_the_layout_may_change_within_a_file() -> None:
     found = read(LONG + CSV_17 + LABELLED)
     assert found.rows.height == 15

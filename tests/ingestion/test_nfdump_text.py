@@ -54,3 +54,17 @@ def test_a_row_that_cannot_be_cut_is_set_aside() -> None:
     lines, frame = read_text(Lines(data, 7), form, rejected)
     assert (lines.height, frame.height) == (1, 1)
     assert rejected.frame().select("raw_line", "reason").rows() == [(8, "ragged_row")]
+
+
+@pytest.mark.parametrize("odd", [b"T    CP", b"T CP", b"TCP  K", b"TCP K"])
+def test_how_a_row_is_cut_does_not_depend_on_its_neighbours(odd: bytes) -> None:
+    form = form_of_header(HEADER + b" Packets Bytes Flows")
+    assert form is not None
+    plain = ROW + b"-> 10.0.0.2:80 1 2 1\n"
+    strange = plain.replace(b"TCP", odd)
+    slow = "\N{SNOWMAN}".encode() + b"\n"  # no ASCII: all are cut one by one
+    alone, among = Rejected(), Rejected()
+    _, first = read_text(Lines(strange, 1), form, alone)
+    _, second = read_text(Lines(strange + slow, 1), form, among)
+    assert first.equals(second)
+    assert among.count == alone.count + 1

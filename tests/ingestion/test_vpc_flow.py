@@ -100,6 +100,14 @@ def test_without_a_header_the_fields_are_the_default_ones() -> None:
     assert without.drop("raw_line").equals(with_header.drop("raw_line"))
 
 
+@pytest.mark.parametrize("batch_bytes", [61, 1 << 20])
+def test_a_header_below_rows_is_one_again_whatever_the_batches(batch_bytes: int) -> None:
+    bare = DEFAULT.partition(b"\n")[2]
+    found = read(b"2 half a row\n" + bare + CUSTOM, batch_bytes)
+    assert found.skipped["repeated_header"] == 1
+    assert found.rejected["reason"].to_list() == ["no_header"]
+
+
 def test_the_time_of_the_event_may_stand_in_front() -> None:
     data = b"".join(b"2026-03-02T09:10:00.000Z " + line for line in CLOUDWATCH.splitlines(keepends=True))
     assert recognised(data).ignored == ("event-time", "version", "account-id")

@@ -94,7 +94,7 @@ _COUNTS: Final = ("orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes", "n
 _REQUIRED: Final = frozenset({"ts", "duration_s", "proto", "orig_h", "resp_h", "orig_p", "resp_p"})
 _TOTALS: Final = b"flows,bytes,packets,"
 _SUMMARY: Final = re.compile(
-    rb"Summary(:|$)|Time window:|Total flows processed:|Sys:|Aggregated flows|Top \d+ flows|No matching flows"
+    rb"Summary(:|$)|Time window:|Total (flows|records) processed:|Sys:|Aggregated flows|Top \d+ flows|No matching flows"
     rb"|flows,bytes,packets,"
 )
 _TIME: Final = "a time like 2013-07-09 01:00:23.040"

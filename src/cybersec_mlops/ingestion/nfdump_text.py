@@ -74,6 +74,8 @@ _LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
 }
 _ROW: Final = re.compile(r"\s*\d{4}-\d\d-\d\d\s+\d\d:\d\d:\d\d\S*\s+\S+\s+\S+\s+\S+\s+(<?->)\s+\S+((?:\s+\S+)+?)\s*$")
 _UNIT: Final = re.compile(r"(?<=\d)\s([KMGT])(?=\s|$)")
+_FAR_UNIT: Final = re.compile(rb"[ \t]{2}[KMGT](?=[ \t\n])")
+"""A unit that stands apart from its number: is it one?"""
 _PATTERNS: Final = {
     DATE: r"([^ \t]+[ \t]+[^ \t]+)",
     NUMBER: r"([^ \t]+(?:[ \t][KMGT])?)",
@@ -163,7 +165,7 @@ def read_text(lines: Lines, form: TextForm, rejected: Rejected) -> tuple[Lines, 
 
 def _cut_at_once(lines: Lines, form: TextForm) -> pl.DataFrame | None:
     """Cut rows as a table of words, five times as fast; None where a row is not as simple as that."""
-    if not lines.height or b"\r" in lines.data or not lines.data.isascii():
+    if not lines.height or b"\r" in lines.data or not lines.data.isascii() or _FAR_UNIT.search(lines.data):
         return None
     columns = tuple(_columns(form))
     words = Lines(_single_blanks(lines), 1)
@@ -171,6 +173,9 @@ def _cut_at_once(lines: Lines, form: TextForm) -> pl.DataFrame | None:
     if (np.diff(blanks, prepend=0) != len(columns) - 1).any():
         return None
     frame = read_cells(words, Layout(" ", columns), Rejected()).frame
+    plain = [column for column, kind in (PHRASES[name] for name in form.names) if column and kind != NUMBER]
+    if any(frame[name].str.contains("[KMGT]$").any() for name in plain):  # a unit, if it was a word of its own
+        return None
     if frame["arrow"].is_in(["->", "<->"]).all():
         return frame.with_columns(pl.concat_str("date", "ts", separator=" ").alias("ts")).drop("arrow", "date")
     return None

@@ -118,15 +118,16 @@ def _runs(
     skipped: dict[str, int],
 ) -> Iterator[_Run]:
     """Give the runs of rows, each with the form that holds for it; the last carries its form to the next block."""
+    begun = form is not None or bool(known)
     done, headers = 0, _headers(lines, table, known, rejected)
-    repeated = sum(found is not None for found in headers.values()) - (form is None)
-    if repeated > 0:
-        skipped["repeated_header"] = skipped.get("repeated_header", 0) + repeated
-    while form is None and done < lines.height and done not in headers:
+    while not begun and form is None and done < lines.height and done not in headers:
         form = table.form_of_row(names_of(lines.raw(done))) if table.form_of_row else None
         if form is None:
             rejected.add(lines, done, "no_header", detail=f"a row before {table.expected}")
             done += 1
+    repeated = sum(found is not None for found in headers.values()) - (form is None and not begun)
+    if repeated > 0:
+        skipped["repeated_header"] = skipped.get("repeated_header", 0) + repeated
     for index, found in headers.items():
         yield _Run(form, done, index)
         form, done = found, index + 1
