@@ -72,6 +72,7 @@ class EmbeddedServer:
             "PREFECT_SERVER_UI_ENABLED": "false",
             "PREFECT__SERVER_EPHEMERAL": "1",
             "PREFECT__SERVER_FINAL": "1",
+            "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",  # no flow here uses one, and it imports every collection
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         }
 
