@@ -204,7 +204,7 @@ def _left(turns: Sequence[Mapping[str, Spent]], again: str, kind: str) -> float:
 
 
 def _of(turns: Sequence[Mapping[str, Spent]], part: str, kind: str) -> float:
-    return median(getattr(turn[part], kind) for turn in turns)
+    return median(float(getattr(turn[part], kind)) for turn in turns)
 
 
 if __name__ == "__main__":
