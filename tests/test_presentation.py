@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cybersec_mlops.pipeline.result import run_document
-from cybersec_mlops.presentation import print_error, print_run, safe
+from cybersec_mlops.presentation import print_described, print_error, print_run, safe
 
 
 @given(st.text())
@@ -29,3 +29,9 @@ def test_a_run_without_figures_prints_none(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().err
     assert "SYNTHETIC" in shown
     assert "detected" not in shown
+
+
+@pytest.mark.parametrize(("status", "said"), [("running", True), ("completed", False)])
+def test_a_run_without_an_end_may_have_been_killed(status: str, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    print_described({**run_document("r1", []), "status": status, "lineage": []})
+    assert ("or killed" in capsys.readouterr().out) is said

@@ -153,6 +153,8 @@ def print_described(described: Mapping[str, Any]) -> None:
     """Print everything about one run: phases, artefacts, metrics, lineage."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text("run ") + safe(described["run_id"], "bold") + Text("  ") + safe(described["status"]))
+    if described["status"] == "running":
+        console.print("  or killed: the audit has its beginning and no end")
     for title in ("phases", "metrics", "lineage"):
         console.print(Text(f"\n{title}", style="bold"))
         _print_tree(console, described[title], "  ")
