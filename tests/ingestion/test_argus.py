@@ -55,6 +55,18 @@ def test_a_row_becomes_a_connection() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "time", ["2026-03-02T09:00:01.000001", "2026/03/02.09:00:01.000001", "2026-03-02 10:00:01.000001+0100"]
+)
+def test_times_in_the_forms_that_ra_is_set_to(time: str) -> None:
+    assert read(COMMAS.replace(b"2026/03/02 09:00:01.000001", time.encode())).rows.equals(read(COMMAS).rows)
+
+
+def test_seconds_since_1970_have_no_zone() -> None:
+    data = COMMAS.replace(b"2026/03/02 09:00:01.000001", b"1772442001.000001")
+    assert read(data, "Europe/Prague").rows["ts"][0] == datetime(2026, 3, 2, 9, 0, 1, 1, tzinfo=UTC)
+
+
 def test_commas_and_tabs_give_the_same_rows() -> None:
     assert read(COMMAS).rows.equals(read((SAMPLES / "argus_tabs.csv").read_bytes()).rows)
 

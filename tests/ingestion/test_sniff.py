@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cybersec_mlops.errors import ConfigError
-from cybersec_mlops.ingestion.reader import Head, Recognition, Refusal
+from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import READERS
 from cybersec_mlops.ingestion.sniff import describe, recognise, refused
 
@@ -89,3 +89,10 @@ def test_every_format_is_in_the_list_that_people_are_shown(name: str) -> None:
         "canonical": "canonical names",
     }.get(name, name)
     assert word in answer.hint.casefold()
+
+
+def test_a_line_that_is_too_long_is_said() -> None:
+    answer = recognise(Head(b"a," * (HEAD_BYTES // 2), complete=False))
+    assert isinstance(answer, Refusal)
+    assert "a line of more than 1 MiB" in answer.message
+    assert "max_line_bytes" in answer.hint

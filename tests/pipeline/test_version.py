@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from cybersec_mlops import __version__
 from cybersec_mlops.config import Settings
-from cybersec_mlops.pipeline.version import RESULT_SHAPING, _commit_of_checkout, code_facts, code_version, git_commit
+from cybersec_mlops.pipeline import version as version_module
+from cybersec_mlops.pipeline.version import (
+    METER,
+    RESULT_SHAPING,
+    _commit_of_checkout,
+    code_facts,
+    code_version,
+    git_commit,
+)
 
 
 def test_it_is_the_version_and_a_hash() -> None:
@@ -22,6 +31,23 @@ def test_commit_and_image_are_told_where_they_are_known() -> None:
     assert facts["commit"] == "abc"
     assert "image" not in facts
     assert set(RESULT_SHAPING) <= set(facts)
+
+
+def test_another_version_of_the_meter_is_another_version_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for number in ("6.6.0", "6.7.0", None):
+
+        def one(name: str, number: str | None = number) -> str:
+            if name == METER and number is None:
+                raise PackageNotFoundError(name)
+            return number if name == METER and number else "1"
+
+        monkeypatch.setattr(version_module, "version", one)
+        code_version.cache_clear()
+        found.append((code_version(), code_facts(Settings()).get(METER)))
+    code_version.cache_clear()
+    assert len({version for version, _ in found}) == 3
+    assert [meter for _, meter in found] == ["6.6.0", "6.7.0", None]
 
 
 @pytest.fixture

@@ -76,7 +76,9 @@ _NATIVE: Final[dict[str, pl.DataType]] = {
 _PORTS: Final = ("orig_p", "resp_p")
 _HEXADECIMAL: Final = r"^0[xX][0-9A-Fa-f]{1,8}$"
 _TIME: Final = "a time like 2011/08/10 09:46:53.047277"
-_TIME_FORMATS: Final = ("%Y/%m/%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+_TIME_FORMATS: Final = tuple(f"{day}{mark}%H:%M:%S%.f" for day in ("%Y/%m/%d", "%Y-%m-%d") for mark in (" ", ".", "T"))
+"""What RA_TIME_FORMAT is set to, most of the time; ra -u writes seconds since 1970, which have no zone."""
+_EPOCH: Final = r"^\d{1,10}(\.\d{1,9})?$"
 _DAY: Final = 86_400
 _NO_CLOCK: Final = pl.col("ts_parsed").dt.epoch("s") < 365 * _DAY
 """1970, in whatever zone."""
@@ -169,9 +171,18 @@ def _prepare(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     frame = frame.with_columns(
         pl.when(text != "").then(text).alias(name) for name, text in zip(texts, stripped, strict=True)
     )
-    times = parse_times(frame["ts"], _TIME_FORMATS, timezone).alias("ts_parsed")
+    times = _times(frame["ts"], timezone).alias("ts_parsed")
     ports = [_port(name).alias(f"{name}_parsed") for name in _PORTS]
     return frame.with_columns(times, pl.col("proto").str.to_lowercase(), *ports)
+
+
+def _times(texts: pl.Series, timezone: str) -> pl.Series:
+    times = parse_times(texts, _TIME_FORMATS, timezone)
+    if times.null_count() == texts.null_count():
+        return times
+    seconds = texts.set(~texts.str.contains(_EPOCH), None).cast(_NUMBER, strict=False)
+    epoch = (seconds * 1e6).round().cast(_INTEGER, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return times.zip_with(times.is_not_null(), epoch)
 
 
 def _port(name: str) -> pl.Expr:

@@ -45,6 +45,9 @@ _HINTS: Final = {
     **dict.fromkeys(("a packet capture (pcap)", "a packet capture (pcapng)"), "leave --format out, or name pcap"),
     "text in UTF-16": "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE",
     "text in UTF-32": "convert it to UTF-8: iconv -f UTF-32 -t UTF-8 FILE",
+    "Argus bidirectional flows": "write them with ra -c , -n -u -s stime dur proto saddr sport dir daddr dport state "
+    "stos dtos pkts bytes sbytes spkts",
+    "a line of more than 1 MiB": "give a file of shorter lines (max_line_bytes in [limits] sets aside longer ones)",
     "a tar archive": "unpack it and give the folder: tar xf FILE",
     "a zip archive without files": "give a file with connections",
     "a 7-Zip archive": "unpack it and give the folder: 7z x FILE",
@@ -138,6 +141,8 @@ def describe(head: Head) -> str:
     if b"\0" in head.data[:4096]:
         return _netflow(head.data) or "binary data"
     text = head.data.removeprefix(BOM).lstrip()
+    if not head.complete and b"\n" not in text:
+        return "a line of more than 1 MiB"
     first = text.partition(b"\n")[0].decode(errors="replace").strip()
     if first.startswith(("{", "[")):
         return _json(first)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ from cybersec_mlops.ingestion.plugins import plugin_versions
 
 RESULT_SHAPING: Final = ("numpy", "polars", "scikit-learn", "xgboost-cpu")
 """Distributions whose version can change a number."""
+METER: Final = "nfstream"
+"""The optional one: what meters captures."""
 
 
 @cache
@@ -32,11 +34,18 @@ def code_version() -> str:
     for path in sorted(root.rglob("*")):
         if path.suffix in {".py", ".j2", ".css"} and path.is_file():
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    for name in RESULT_SHAPING:
-        digest.update(f"{name}=={version(name)}\n".encode())
+    for name, number in _versions().items():
+        digest.update(f"{name}=={number}\n".encode())
     for plugin in plugin_versions():
         digest.update(f"{plugin}\n".encode())
     return f"{cybersec_mlops.__version__}+{digest.hexdigest()[:12]}"
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in RESULT_SHAPING}
+    with contextlib.suppress(PackageNotFoundError):
+        found[METER] = version(METER)
+    return found
 
 
 def git_commit(settings: Settings) -> str | None:
@@ -68,5 +77,5 @@ def _git(folder: Path, *arguments: str) -> str:
 def code_facts(settings: Settings) -> dict[str, str]:
     """Return what the report says of the code: version, libraries, commit and image where the environment says."""
     named = {"version": code_version(), "commit": git_commit(settings), "image": settings.image_digest}
-    facts = {name: value for name, value in named.items() if value} | {name: version(name) for name in RESULT_SHAPING}
+    facts = {name: value for name, value in named.items() if value} | _versions()
     return facts | ({"plug-ins": ", ".join(plugin_versions())} if plugin_versions() else {})
