@@ -47,6 +47,12 @@ def test_what_is_wrong_is_one_sentence_and_an_exit_code(
         assert done.stdout == ""
 
 
+@pytest.mark.parametrize("out", ["alerts.csv", "nowhere/alerts.ndjson", "s3://alerts.parquet"])
+def test_a_wrong_place_is_told_before_a_server_is_started(out: str, call: Call, home: Platform, logs: Path) -> None:
+    assert call("score", str(logs), "--out", out).exit_code == 2
+    assert not (home.settings.home / "prefect").exists()
+
+
 def test_logs_to_alerts(call: Call, home: Platform, logs: Path, prefect_api: str, tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text(

@@ -45,6 +45,7 @@ def score(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log of every task.")] = False,
 ) -> None:
     """Score new logs with a trained model: ranked, explained alerts."""
+    from cybersec_mlops.pipeline.delivery import check_target
     from cybersec_mlops.pipeline.execute import perform
     from cybersec_mlops.pipeline.scoring_result import scoring_document
     from cybersec_mlops.presentation import print_error, print_traceback, show_progress
@@ -56,7 +57,10 @@ def score(
             raise ConfigError("--out - and --json both write to stdout", hint="name a file for the alerts")
         scoring = {"model": model, "out": None if out == "-" else out, "per_day": per_day}
         given = {"sources": tuple(sources), "dataset": dataset, "format": log_format, "mapping": tuple(mapping or ())}
-        return RunSpec.load(config, **given, scoring=scoring)
+        loaded = RunSpec.load(config, **given, scoring=scoring)
+        if loaded.scoring.out is not None:
+            check_target(loaded.scoring.out)  # the flow does so too; nobody waits for a Prefect server to be told
+        return loaded
 
     show_progress(verbose=verbose)
     performed = perform("execute_score", spec, verbose=verbose, describe=scoring_document)
