@@ -110,7 +110,7 @@ def _score(folder: Path) -> dict[str, Any]:
     bundle = Reference.from_dict(json.loads((folder / "bundle.json").read_text()))
     supervised = load_model(bundle, layers.models).detector.supervised
     assert supervised is not None
-    assert supervised.live, "loaded, with its libraries, before the clock starts"
+    assert supervised.complete.columns.size, "loaded, with its libraries, before the clock starts"
     laps = _watched(batch)
     begun, wall = time.process_time(), time.perf_counter()
     raw, originals, _ = ingest([str(folder / "new")], layers.raw)
@@ -132,6 +132,7 @@ def _score(folder: Path) -> dict[str, Any]:
 def _watched(batch: Any) -> _Laps:
     from cybersec_mlops.training import detector, novelty
     from cybersec_mlops.training.autoencoder import Autoencoder
+    from cybersec_mlops.training.complete import CompleteBooster
     from cybersec_mlops.training.matrix import Encoder
     from cybersec_mlops.training.quantiles import Quantiles
 
@@ -142,7 +143,7 @@ def _watched(batch: Any) -> _Laps:
     laps.watch(batch, "add_behaviour", "behaviour features")
     laps.watch(batch, "conclude", "rank, explain, write alerts")
     laps.watch(Encoder, "encode", "detector: matrix")
-    laps.watch(detector, "margins", "detector: gradient boosting")
+    laps.watch(CompleteBooster, "margins", "detector: gradient boosting")
     laps.watch(Quantiles, "transform", "detector: quantiles")
     laps.watch(Autoencoder, "score", "detector: autoencoder")
     laps.watch(novelty, "distance_score", "detector: prototypes")

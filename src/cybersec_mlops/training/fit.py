@@ -19,7 +19,7 @@ from cybersec_mlops.training.matrix import Encoder, Matrix, fit_encoder, usual_v
 from cybersec_mlops.training.novelty import NoveltyModel, calibrate_novelty, fit_novelty_model
 from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.training.split import benign_mask, carve_calibration, feature_columns, has_labels
-from cybersec_mlops.training.supervised import fit_booster, margins
+from cybersec_mlops.training.supervised import fit_booster
 from cybersec_mlops.training.threshold import Calibration, calibrate
 
 Mask = NDArray[np.bool_]
@@ -216,7 +216,7 @@ def _fit_booster(train: pl.DataFrame, matrix: Matrix, spec: TrainingSpec, fitted
 
 def _scaled(booster: bytes, benign: Matrix, weight: float) -> Supervised:
     bare = Supervised(booster, fit_surprise(np.arange(2.0)))
-    return Supervised(booster, fit_surprise(margins(bare.live, benign)), weight)
+    return Supervised(booster, fit_surprise(bare.complete.margins(benign)), weight)
 
 
 def _halves(calibration: Mask) -> tuple[Mask, Mask]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +87,6 @@ def load_booster(data: bytes) -> xgboost.Booster:
     except xgboost.core.XGBoostError as error:
         raise DataError("the gradient boosting part of the bundle cannot be read", hint="train again") from error
     return booster
-
-
-def margins(booster: xgboost.Booster, matrix: Matrix) -> NDArray[np.float64]:
-    """Return the log odds of being an attack (higher is more suspicious), shape (rows,)."""
-    predicted: Any = booster.inplace_predict(matrix, predict_type="margin", missing=np.nan, validate_features=False)
-    return np.asarray(predicted, dtype=np.float64).reshape(-1)
 
 
 def contributions(booster: xgboost.Booster, matrix: Matrix, *, exact: bool = True) -> NDArray[np.float64]:

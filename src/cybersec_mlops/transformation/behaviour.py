@@ -105,7 +105,8 @@ def add_behaviour(rows: pl.DataFrame, past: pl.DataFrame, windows_s: tuple[int, 
     schema = behaviour_schema(windows_s)
     if index.is_empty():
         return rows.with_columns([pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items()])
-    current = rows.select(CONTEXT_COLUMNS)[index]
+    current = rows.select(CONTEXT_COLUMNS)
+    current = current if len(index) == rows.height else current[index]
     before = past.select(CONTEXT_COLUMNS).drop_nulls(["ts", "orig_h", "resp_h"])
     events = _events(pl.concat([before, current]), lookback_s(windows_s))
     features = dict(_features(events, before.height, windows_s))
@@ -256,8 +257,8 @@ class _Timeline:
         near = links.gap < width
         before, after = links.before[near], links.after[near]
         found = []
-        for weight in (np.ones_like(links.gap), *weights):
-            came, left = np.zeros_like(self._line), np.zeros_like(self._line)
+        for weight in (np.ones(links.gap.size, dtype=np.bool_), *weights):
+            came, left = (np.zeros(self.order.size, dtype=weight.dtype) for _ in range(2))
             came[after] = left[before] = weight[near]
             found.append(self._answer(_before(came[self.order])[self._end] - _before(left[self.order])[begin]))
         return tuple(found)
@@ -273,6 +274,8 @@ class _Timeline:
         return answer
 
 
-def _before(weights: Ints) -> Ints:
+def _before(weights: Ints | npt.NDArray[np.bool_]) -> Ints:
     """Return the sums of the weights before each place, and of all."""
-    return np.concatenate(([0], np.cumsum(weights)))
+    sums = np.zeros(weights.size + 1, dtype=np.int64)
+    np.cumsum(weights, out=sums[1:])
+    return sums
