@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import PIECE_BYTES, Decompressed, compression_of, decompress
 from cybersec_mlops.ingestion.limits import Limits, applied
+from cybersec_mlops.storage.streams import HashedReader
 
 KINDS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
@@ -163,6 +164,16 @@ def test_what_is_not_supported_is_named_with_the_way_out(magic: bytes, name: str
     with pytest.raises(DataError, match=f"compressed with {name}") as caught:
         read(magic + b"rest")
     assert by_hand in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [0, 3, 100_000])
+def test_a_stream_that_cannot_be_wound_back_is_read_whole(kind: str, size: int) -> None:
+    content = b"ab\n" * size
+    packed = KINDS[kind](content)
+    pieces = [packed[start : start + 5000] for start in range(0, len(packed), 5000)]
+    with HashedReader(pieces) as stream:
+        assert decompress(stream, source="x").read() == content  # type: ignore[arg-type]
 
 
 def test_what_passes_is_counted() -> None:

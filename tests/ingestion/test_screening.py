@@ -6,7 +6,16 @@ import polars as pl
 
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected
-from cybersec_mlops.ingestion.screening import Rule, below_zero, conform, missing, not_whole, outside, screen
+from cybersec_mlops.ingestion.screening import (
+    Rule,
+    below_zero,
+    conform,
+    missing,
+    not_whole,
+    outside,
+    screen,
+    without_impossible,
+)
 
 NAN = float("nan")
 
@@ -63,3 +72,13 @@ def test_conform_gives_the_schema_whatever_is_there() -> None:
     frame = conform(pl.DataFrame({"b": [1], "x": ["no"]}), {"a": pl.String(), "b": pl.Float64()})
     assert frame.schema == {"a": pl.String, "b": pl.Float64}
     assert frame.rows() == [(None, 1.0)]
+
+
+def test_impossible_values_become_null_and_are_counted() -> None:
+    frame = pl.DataFrame({"a": [1.0, NAN, float("inf"), -1.0, None], "b": [0.0, 1.0, 2.0, 3.0, None], "c": [-1.0] * 5})
+    made, nulled = without_impossible(frame, ["a", "b"])
+    assert made["a"].to_list() == [1.0, None, None, None, None]
+    assert (made["b"].to_list(), made["c"].to_list()) == (frame["b"].to_list(), frame["c"].to_list())
+    assert nulled == {"a": 3}
+    assert without_impossible(frame.with_columns(a=pl.lit(None, pl.Float64)), ["a", "b"])[1] == {}
+    assert without_impossible(frame, []) == (frame, {})

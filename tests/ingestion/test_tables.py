@@ -98,7 +98,8 @@ def test_most_rows_that_begin_like_names_are_not_taken_for_headers() -> None:
         columns = tuple(Column(f"toy_{name}", pl.Float64()) if name == "a" else None for name in names)
         return Form(Layout(",", columns), ()) if "a" in names else None
 
-    lines = ["x,a,b", *(f"r{number},{number},7" for number in range(40)), "x,a,b", ""]
+    names = [f"{'r' * (number % 2 * 100)}{number}" for number in range(40)]  # also such as fill the start of a line
+    lines = ["x,a,b", *(f"r{name},{number},7" for number, name in enumerate(names)), "x,a,b", ""]
     (batch,) = read_table(Toy(), Table(form_of_wide), io.BytesIO("\n".join(lines).encode()), batch_bytes=1 << 20)
     assert batch.rows.height == 40
     assert asked == [["x", "a", "b"]]  # the second one is known

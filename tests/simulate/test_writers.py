@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from cybersec_mlops.simulate.mark import is_synthetic_head
 from cybersec_mlops.simulate.traffic import Plan, simulate_traffic
-from cybersec_mlops.simulate.writers import FORMATS, is_synthetic_head
+from cybersec_mlops.simulate.writers import FORMATS
 
 BEGINS, ENDS = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
 
@@ -71,19 +72,3 @@ def test_labels_are_zeeks_two_columns(rows: pl.DataFrame) -> None:
 def test_every_file_is_marked(rows: pl.DataFrame, format: str, labelled: bool) -> None:  # noqa: A002
     assert is_synthetic_head(written(format, rows.head(1), labelled))
     assert is_synthetic_head(written(format, rows, labelled)[:4096])
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"",
-        b"#separator \\x09\n#path\tconn\n",
-        b"#synthetic",
-        b'{"ts":1.0,"uid":"C1"}\n{"_synthetic":true}\n',
-        b"id,Flow ID,Src IP\n1,a,b\n",
-        b"1,#synthetic\t\n",
-        b"\x00\xff" * 100,
-    ],
-)
-def test_other_files_are_not_taken_for_ours(head: bytes) -> None:
-    assert not is_synthetic_head(head)

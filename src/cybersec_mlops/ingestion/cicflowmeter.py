@@ -169,7 +169,7 @@ class CICFlowMeter:
             tuple(rule for rule in _rules() if rule.field in targets),
             prepare=partial(_with_times, timezone=self.timezone) if "ts" in targets else unchanged,
             finish=_finish,
-            impossible=_count_impossible,
+            measures=tuple(name for name in (*_MEASURES, "meta_cic_attempted_category") if name in targets),
         )
 
 
@@ -241,21 +241,9 @@ def parse_times(texts: pl.Series, timezone: str = "UTC") -> pl.Series:
     return zoned.dt.convert_time_zone("UTC")
 
 
-def _impossible(name: str) -> pl.Expr:
-    return ~pl.col(name).is_finite() | (pl.col(name) < 0)
-
-
-def _count_impossible(frame: pl.DataFrame) -> dict[str, int]:
-    names = [name for name in (*_MEASURES, "meta_cic_attempted_category") if name in frame.columns]
-    counts = frame.select(_impossible(name).sum().alias(name) for name in names).row(0, named=True)
-    return {name: count for name, count in counts.items() if count}
-
-
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     have = set(frame.columns)
-    measures = [name for name in (*_MEASURES, "meta_cic_attempted_category") if name in have]
-    changes = [pl.when(~_impossible(name)).then(pl.col(name)).alias(name) for name in measures]
-    changes += [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS) if name in have]
+    changes = [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS) if name in have]
     changes.append(in_seconds(pl.col("duration_s"), 1e6))
     if "proto" in have:
         keywords = {0: None, **{number: keyword(number) for number in range(1, 256)}}

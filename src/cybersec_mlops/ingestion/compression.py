@@ -229,4 +229,10 @@ def decompress(stream: BinaryIO, *, source: str) -> BinaryIO:
         stream.seek(start)
         if compression_of(magic) == NONE:
             return stream
+    elif isinstance(stream, io.RawIOBase):
+        buffered = io.BufferedReader(stream, CHUNK_BYTES)
+        magic = buffered.peek(MAGIC_BYTES)
+        if len(magic) >= MAGIC_BYTES and compression_of(magic) == NONE:
+            return buffered
+        stream = buffered
     return io.BufferedReader(Decompressed(stream, source=source), CHUNK_BYTES)

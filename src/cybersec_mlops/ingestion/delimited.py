@@ -69,31 +69,41 @@ class Cells:
 
 def read_cells(lines: Lines, layout: Layout, rejected: Rejected, *, quoted: bool = False) -> Cells:
     """Parse lines as a table; those with another number of columns go to `rejected`."""
-    if quoted and b'"' in lines.data:
+    held = quoted and b'"' in lines.data
+    if held:
         lines = _unquote(lines, layout, rejected)
     separators = lines.codes == ord(layout.separator)
-    if not _all_fit(lines, separators, len(layout.columns) - 1):
+    if not _may_fit(lines, layout, separators):
         lines = _drop_ragged(lines, layout, separators, rejected)
     try:
-        return Cells(lines, _parse(lines, layout), {})
+        return Cells(lines, _parse(lines, layout, held=held), {})
     except PolarsError:
         lines = _drop_ragged(lines, layout, lines.codes == ord(layout.separator), rejected)
     try:
-        return Cells(lines, _parse(lines, layout), {})
+        return Cells(lines, _parse(lines, layout, held=held), {})
     except PolarsError:
-        frame = _parse(lines, layout, ignore_errors=True)
-        return Cells(lines, frame, _failed(frame, _parse(lines, layout, as_text=True), layout))
+        frame = _parse(lines, layout, held=held, ignore_errors=True)
+        return Cells(lines, frame, _failed(frame, _parse(lines, layout, held=held, as_text=True), layout))
 
 
-def _all_fit(lines: Lines, separators: np.ndarray, each: int) -> bool:
-    """Say whether every line has so many separators: one too many here may make up for one too few there."""
+def _may_fit(lines: Lines, layout: Layout, separators: np.ndarray) -> bool:
+    """Say whether every line has so many separators as it should, as far as parsing does not tell.
+
+    Where their number is right, one too many here may make up for one too few there. A line with one too many stops the
+    parser if the last column is read, so that it need not be looked for then.
+    """
+    each = len(layout.columns) - 1
     if not each or np.count_nonzero(separators) != lines.height * each:
         return not each and not separators.any()
+    if layout.columns[-1] is not None:
+        return True
     places = np.flatnonzero(separators).reshape(lines.height, each)
     return bool(((places[:, 0] >= lines.starts) & (places[:, -1] < lines.ends)).all())
 
 
-def _parse(lines: Lines, layout: Layout, *, ignore_errors: bool = False, as_text: bool = False) -> pl.DataFrame:
+def _parse(
+    lines: Lines, layout: Layout, *, held: bool, ignore_errors: bool = False, as_text: bool = False
+) -> pl.DataFrame:
     schema = {
         f"\0{position}" if column is None else column.name: pl.String() if column is None or as_text else column.dtype
         for position, column in enumerate(layout.columns)
@@ -108,7 +118,7 @@ def _parse(lines: Lines, layout: Layout, *, ignore_errors: bool = False, as_text
         null_values=list(layout.null_values),
         ignore_errors=ignore_errors,
     )
-    if HELD.encode() in lines.data:
+    if held:
         frame = frame.with_columns(pl.col(pl.String).str.replace_all(HELD, layout.separator, literal=True))
     if frame.height != lines.height:  # pragma: no cover - would be a fault of ours or of Polars, never of the data
         raise AssertionError(f"{lines.height} lines became {frame.height} rows")

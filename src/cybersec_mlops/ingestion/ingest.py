@@ -27,7 +27,7 @@ from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise, refu
 from cybersec_mlops.ingestion.sources import Skipped, Source, expand
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import recognise_joined
-from cybersec_mlops.simulate.writers import is_synthetic_head
+from cybersec_mlops.simulate.mark import is_synthetic_head
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.streams import HashedReader

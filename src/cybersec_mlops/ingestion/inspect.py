@@ -27,7 +27,7 @@ from cybersec_mlops.ingestion.sources import Source, expand
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import FORMATS, read_joined, recognise_joined
-from cybersec_mlops.simulate.writers import is_synthetic_head
+from cybersec_mlops.simulate.mark import is_synthetic_head
 
 MAX_HOSTS: Final = 1_000_000
 """Distinct addresses that are counted; beyond, `Inspected.hosts` says at least so many."""

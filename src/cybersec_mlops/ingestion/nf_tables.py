@@ -132,7 +132,8 @@ def _form(names: list[str]) -> Form | None:
     columns = tuple(_COLUMNS.get(name) if upper.index(name) == place else None for place, name in enumerate(upper))
     targets = {column.name for column in columns if column is not None}
     rules = tuple(rule for rule in _rules(targets) if rule.field in targets)
-    return Form(Layout(",", columns), rules, finish=_finish, impossible=_count_impossible)
+    measures = tuple(name for name in _MEASURES.values() if name in targets)
+    return Form(Layout(",", columns), rules, finish=_finish, measures=measures)
 
 
 def _rules(targets: set[str]) -> Iterator[Rule]:
@@ -156,25 +157,10 @@ def _rules(targets: set[str]) -> Iterator[Rule]:
         )
 
 
-def _impossible(name: str) -> pl.Expr:
-    return ~pl.col(name).is_finite() | (pl.col(name) < 0)
-
-
-def _count_impossible(frame: pl.DataFrame) -> dict[str, int]:
-    names = [name for name in _MEASURES.values() if name in frame.columns]
-    if not names:
-        return {}
-    counts = frame.select(_impossible(name).sum().alias(name) for name in names).row(0, named=True)
-    return {name: count for name, count in counts.items() if count}
-
-
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     have = set(frame.columns)
     keywords = {0: None, **{number: keyword(number) for number in range(1, 256)}}
-    changes = [
-        pl.when(~_impossible(name)).then(pl.col(name)).alias(name) for name in _MEASURES.values() if name in have
-    ]
-    changes += [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS)]
+    changes = [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS)]
     changes.append(in_seconds(pl.col("duration_s"), 1e3))
     changes.append(pl.col("proto").cast(pl.Int64).replace_strict(keywords, return_dtype=pl.String))
     if "ts" in have:

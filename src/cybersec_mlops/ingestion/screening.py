@@ -95,6 +95,31 @@ def _broken(frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[Rule, pl.Series]
     return {rule: frame.select(rule.broken.fill_null(value=False)).to_series() for rule in found}
 
 
+def without_impossible(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Set what no measure can be, a value below 0 or not finite, to null.
+
+    Almost no column has any, so that it is looked for first, and only those that have are made anew.
+
+    >>> frame, nulled = without_impossible(pl.DataFrame({"a": [1.0, -1.0, None], "b": [0.0, 2.0, None]}), ["a", "b"])
+    >>> frame["a"].to_list(), nulled
+    ([1.0, None, None], {'a': 1})
+
+    Returns
+    -------
+    tuple
+        The frame, and how many values of each column became null.
+    """
+    if not names:
+        return frame, {}
+    sound = frame.select(
+        ((pl.col(name).min() >= 0) & pl.col(name).is_finite().all()).fill_null(value=True) for name in names
+    ).row(0)
+    wrong = [name for name, is_sound in zip(names, sound, strict=True) if not is_sound]
+    possible = (pl.col(name).is_finite() & (pl.col(name) >= 0) for name in wrong)
+    made = frame.with_columns(pl.when(keep).then(pl.col(name)) for name, keep in zip(wrong, possible, strict=True))
+    return made, {name: made[name].null_count() - frame[name].null_count() for name in wrong}
+
+
 def conform(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Return exactly the columns of `schema`, null where `frame` has none."""
     have = frame.schema

@@ -21,7 +21,7 @@ from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
 from cybersec_mlops.ingestion.reader import Batch, Reader, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected
-from cybersec_mlops.ingestion.screening import Rule, conform, screen
+from cybersec_mlops.ingestion.screening import Rule, conform, screen, without_impossible
 
 
 def unchanged(frame: pl.DataFrame) -> pl.DataFrame:
@@ -39,6 +39,8 @@ class Form:
     """Makes what the rules look at, row by row."""
     finish: Callable[[pl.DataFrame], pl.DataFrame] = unchanged
     """Makes the canonical and native columns of the rows that keep the rules."""
+    measures: tuple[str, ...] = ()
+    """Columns of which a value below 0, or one that is not finite, becomes null and is counted, before `finish`."""
     impossible: Callable[[pl.DataFrame], dict[str, int]] | None = None
     """Counts the values that `finish` will set to null, by column, on the rows that keep the rules."""
     passed_over: Mapping[str, pl.Expr] = field(default_factory=dict)
@@ -181,8 +183,9 @@ def _candidates(lines: Lines) -> list[int]:
         return []
     first = lines.codes[lines.starts]
     found = np.flatnonzero(~(_is_digit(first) | (first == ord("-"))))
-    if len(found) > _FEW_CANDIDATES:
-        found = found[(found == 0) | (_numbers_near_start(lines, found) < 2)]
+    for near in (_NEAR_START, 8 * _NEAR_START):  # a flow id may be longer than the start of most rows
+        if len(found) > _FEW_CANDIDATES:
+            found = found[(found == 0) | (_numbers_near_start(lines, found, near) < 2)]
     candidates: list[int] = found.tolist()
     return candidates
 
@@ -192,16 +195,18 @@ _NEAR_START: Final = 64
 
 
 def _is_digit(codes: np.ndarray) -> np.ndarray:
-    digit: np.ndarray = (codes >= ord("0")) & (codes <= ord("9"))
+    digit: np.ndarray = (codes - np.uint8(ord("0"))) < 10  # what is below "0" wraps around
     return digit
 
 
-def _numbers_near_start(lines: Lines, index: np.ndarray) -> np.ndarray:
+def _numbers_near_start(lines: Lines, index: np.ndarray, near: int) -> np.ndarray:
     """Count, for each of these lines, the values that begin with a digit among the first bytes, but the first one."""
-    places = lines.starts[index][:, None] + np.arange(_NEAR_START)
-    inside = places < lines.ends[index][:, None]
-    codes = np.where(inside, lines.codes[np.minimum(places, len(lines.codes) - 1)], 0)
-    counts: np.ndarray = ((codes[:, :-1] == ord(",")) & _is_digit(codes[:, 1:])).sum(axis=1)
+    starts = lines.starts[index]
+    padded = np.concatenate((lines.codes, np.zeros(near, np.uint8)))
+    near_start = np.lib.stride_tricks.sliding_window_view(padded, near)[starts]
+    begins = (near_start[:, :-1] == ord(",")) & _is_digit(near_start[:, 1:])
+    begins &= np.arange(1, near) < (lines.ends[index] - starts)[:, None]
+    counts: np.ndarray = begins.sum(axis=1)
     return counts
 
 
@@ -218,6 +223,8 @@ def _read_rows(
             lines = lines.edit(dict.fromkeys(over.arg_true().to_list()))
             frame, failed = frame.filter(~over), {rule: series.filter(~over) for rule, series in failed.items()}
     frame = screen(frame, lines, form.rules, rejected, failed=failed, value=form.layout.cell)
+    frame, counts = without_impossible(frame, form.measures)
+    nulled.update({name: nulled.get(name, 0) + count for name, count in counts.items()})
     if form.impossible is not None:
         for name, count in form.impossible(frame).items():
             nulled[name] = nulled.get(name, 0) + count

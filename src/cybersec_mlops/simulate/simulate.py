@@ -19,8 +19,9 @@ from typing import IO, Final
 import polars as pl
 
 from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.simulate.mark import is_synthetic_head
 from cybersec_mlops.simulate.traffic import DEFAULT_START, Plan, attacks_by_kind, simulate_traffic
-from cybersec_mlops.simulate.writers import FORMATS, LogFormat, is_synthetic_head
+from cybersec_mlops.simulate.writers import FORMATS, LogFormat
 
 DATASET: Final = "synthetic-day"
 """Name of the data set where nobody gives another."""

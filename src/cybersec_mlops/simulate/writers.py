@@ -17,6 +17,7 @@ from typing import Final
 import polars as pl
 
 from cybersec_mlops.simulate.cicflowmeter import CIC_COLUMNS, cic_rows
+from cybersec_mlops.simulate.mark import MARK_CSV, MARK_JSON
 from cybersec_mlops.simulate.traffic import seconds
 
 _ZEEK_TYPES: Final[dict[str, str]] = {
@@ -43,27 +44,6 @@ _ZEEK_TYPES: Final[dict[str, str]] = {
     "tunnel_parents": "set[string]",
 }
 _LABEL_TYPES: Final = {"label": "string", "detailedlabel": "string"}
-_MARK_TSV: Final = b"#synthetic\t"
-_MARK_JSON: Final = b'"_synthetic":true'
-_MARK_CSV: Final = "SYNTHETIC-"
-_HEAD_BYTES: Final = 8192
-
-
-def is_synthetic_head(head: bytes) -> bool:
-    r"""Say whether a file was written by the simulator, from its first (decompressed) bytes.
-
-    >>> is_synthetic_head(b"#separator \\x09\n#synthetic\tcybersec-mlops simulate\n")
-    True
-    >>> is_synthetic_head(b"#fields\tts\n")
-    False
-    """
-    start = head[:_HEAD_BYTES]
-    first, _, rest = start.partition(b"\n")
-    if first.startswith(b"#"):
-        return any(line.startswith(_MARK_TSV) for line in rest.splitlines())
-    if first.startswith(b"{"):
-        return _MARK_JSON in first
-    return first.startswith(b"id,Flow ID,") and rest.startswith(_MARK_CSV.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +96,7 @@ def _tsv_footer(ends: datetime) -> bytes:
 def _json_rows(rows: pl.DataFrame, labelled: bool, before: int) -> bytes:  # noqa: ARG001 - one signature for all formats
     named = rows.select(*_zeek_columns(rows), *(_labels(pl.lit(None, pl.String)) if labelled else []))
     pairs = [_json_pair(name, kind == pl.String) for name, kind in named.schema.items()]
-    objects = named.select(pl.concat_str([pl.lit("{"), *pairs, pl.lit("," + _MARK_JSON.decode() + "}")]))
+    objects = named.select(pl.concat_str([pl.lit("{"), *pairs, pl.lit("," + MARK_JSON.decode() + "}")]))
     buffer = io.BytesIO()
     objects.write_csv(buffer, include_header=False, quote_style="never")
     return buffer.getvalue()
@@ -151,7 +131,7 @@ def _labels(nothing: pl.Expr) -> list[pl.Expr]:
 
 def _csv_rows(rows: pl.DataFrame, labelled: bool, before: int) -> bytes:
     ids = pl.int_range(before + 1, before + rows.height + 1).cast(pl.String)
-    table = cic_rows(rows, labelled=labelled).with_columns((_MARK_CSV + ids).alias("id"))
+    table = cic_rows(rows, labelled=labelled).with_columns((MARK_CSV + ids).alias("id"))
     buffer = io.BytesIO()
     table.select(CIC_COLUMNS).write_csv(buffer, include_header=False, quote_style="never")
     return buffer.getvalue()

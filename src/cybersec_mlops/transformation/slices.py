@@ -93,7 +93,7 @@ def read_slice(piece: Slice, columns: Mapping[str, pl.DataType]) -> pl.DataFrame
     made = {name for kind in asked for name in KINDS[kind].features}
     ends = {name: CONNECTION_SCHEMA[name] for name in KEYS} if asked else {}
     rows = _map(piece.paths, {name: dtype for name, dtype in {**columns, **ends}.items() if name not in made})
-    rows = rows[_in_order(rows, piece)]
+    rows = _taken(rows, _in_order(rows, piece))
     for kind, paths in asked.items():
         rows = join_log(rows, kind, paths)
     return rows.select(list(columns))
@@ -115,7 +115,14 @@ def read_past(piece: Slice, columns: Mapping[str, pl.DataType], lookback_s: int)
     if piece.start_us is None:
         return pl.DataFrame(schema=wanted)
     rows = _map(piece.past_paths, wanted)
-    return rows[np.flatnonzero(_between(rows, piece.start_us - lookback_s * _SECOND_US, piece.start_us))]
+    return _taken(rows, np.flatnonzero(_between(rows, piece.start_us - lookback_s * _SECOND_US, piece.start_us)))
+
+
+def _taken(rows: pl.DataFrame, index: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """Return rows by their places; those that follow each other, as in a log that is in order, without a copy."""
+    if len(index) and index[-1] - index[0] == len(index) - 1 and (np.diff(index) == 1).all():
+        return rows.slice(int(index[0]), len(index))
+    return rows[index]
 
 
 def _between(rows: pl.DataFrame, start: int, end: int) -> npt.NDArray[np.bool_]:

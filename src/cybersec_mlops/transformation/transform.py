@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -20,7 +20,6 @@ from cybersec_mlops.ingestion.originals import Original, share
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.storage.objects import CHUNK_BYTES, ObjectStore
 from cybersec_mlops.storage.reference import Reference
-from cybersec_mlops.storage.silver import SilverCatalog
 from cybersec_mlops.transformation.behaviour import add_behaviour, behaviour_schema, lookback_s
 from cybersec_mlops.transformation.derived import DERIVED_SCHEMA, add_derived
 from cybersec_mlops.transformation.silver import (
@@ -35,6 +34,9 @@ from cybersec_mlops.transformation.silver import (
 from cybersec_mlops.transformation.slices import Slice, plan_slices, read_past, read_slice
 from cybersec_mlops.transformation.spec import TransformationSpec
 from cybersec_mlops.transformation.staging import Staged, stage_original
+
+if TYPE_CHECKING:  # it imports SQLAlchemy, which only publishing needs
+    from cybersec_mlops.storage.silver import SilverCatalog
 
 
 def input_columns(native: Mapping[str, str]) -> dict[str, pl.DataType]:
