@@ -1,68 +1,129 @@
 """Rows per second and peak memory of each phase, beside a straight Polars script that parses the same file.
 
-    .venv/bin/python benchmarks/phases.py [--connections 1000000] [--format zeek-tsv]
+    .venv/bin/python benchmarks/phases.py [--connections 1000000] [--format zeek-tsv] [--larger]
 
 Every phase runs in a process of its own, without Prefect, so that its peak memory is its own. The Polars script reads
-the same files, casts the same columns and writes Parquet; it checks nothing, counts nothing and computes no feature.
-Times are single runs on whatever machine this is: read the ratios.
+the same file, casts the same columns and writes Parquet; it checks nothing, counts nothing and computes no feature.
+Times are single runs on whatever machine this is: read the ratios, those of processor seconds where it is busy. Both
+sides' imports are counted. Memory that is mapped from a file, and can be dropped at any time, counts in the peak and
+not in what is anonymous, which is looked at every 20 ms.
+
+`--larger` repeats the phases up to the transformation with more rows and compares time per row and memory: ten times as
+many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FORMATS = ("zeek-tsv", "zeek-json", "cicflowmeter")
-PHASES = ("polars", "ingestion", "transformation", "transformation-plain", "training", "evaluation")
+LARGER = {"zeek-tsv": 10, "zeek-json": 10, "cicflowmeter": 4}
+"""Format to how many times the connections `--larger` has."""
+DATA_PHASES = ("polars", "ingestion", "transformation-plain", "transformation")
+MODEL_PHASES = ("training", "evaluation")
+MIB = 2**20
 
 
 def main() -> None:
-    """Run every phase in a process of its own and print the table."""
+    """Run every phase in a process of its own and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1_000_000)
-    parser.add_argument("--format", choices=FORMATS, default="zeek-tsv")
-    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    parser.add_argument("--format", choices=LARGER, help="only this one")
+    parser.add_argument("--larger", action="store_true", help="compare with more connections")
+    parser.add_argument("--phase", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.phase:
-        print(json.dumps(_measured(given.phase, given.folder, given.format)))
+        print(json.dumps(_measured(given.phase, given.folder, given.format, given.connections)))
         return
+    for log_format in [given.format] if given.format else LARGER:
+        models = MODEL_PHASES if log_format == "zeek-tsv" else ()  # which depend on the rows and not on their format
+        rows = _chain(log_format, given.connections, (*DATA_PHASES, *models))
+        _print(rows, log_format, given.connections)
+        if given.larger:
+            more = given.connections * LARGER[log_format]
+            _print_larger(rows, _chain(log_format, more, DATA_PHASES), log_format, more)
+
+
+def _chain(log_format: str, connections: int, phases: tuple[str, ...]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="cybersec-mlops-bench-") as name:
-        folder = Path(name)
-        _simulate(folder / "logs", given.connections, given.format)
-        rows = [_in_process(phase, folder, given) for phase in PHASES]
-    _print(rows, given)
+        folder, rows = Path(name), []
+        for phase in ("simulate", *phases):
+            rows.append(_in_process(phase, folder, log_format, connections))
+            if phase == "ingestion":
+                shutil.rmtree(folder / "logs")
+                (folder / "straight.parquet").unlink()
+    return rows[1:]
 
 
-def _simulate(folder: Path, connections: int, log_format: str) -> None:
-    from cybersec_mlops.simulate.simulate import simulate
-
-    simulate(folder, connections=connections, format=log_format, rotate=False)
-
-
-def _in_process(phase: str, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--phase", phase, "--folder", str(folder), "--format", given.format]
+def _in_process(phase: str, folder: Path, log_format: str, connections: int) -> dict[str, Any]:
+    options = {"phase": phase, "folder": folder, "format": log_format, "connections": connections}
+    command = [
+        sys.executable,
+        __file__,
+        *(text for name, value in options.items() for text in (f"--{name}", str(value))),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
-def _measured(phase: str, folder: Path, log_format: str) -> dict[str, Any]:
+def _measured(phase: str, folder: Path, log_format: str, connections: int) -> dict[str, Any]:
+    if phase == "simulate":
+        run_simulate(folder, log_format, connections)
+        return {}
     work: Callable[[Path, str], int] = globals()[f"run_{phase.replace('-', '_')}"]
-    prepared, cpu = time.perf_counter(), time.process_time()
-    rows = work(folder, log_format)
-    seconds, cpu = time.perf_counter() - prepared, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"phase": phase, "rows": rows, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak}
+    with _Anonymous() as anonymous:
+        prepared, cpu = time.perf_counter(), time.process_time()
+        rows = work(folder, log_format)
+        seconds, cpu = time.perf_counter() - prepared, time.process_time() - cpu
+    # not `ru_maxrss`, which begins at that of the process that started this one
+    measured = {"phase": phase, "rows": rows, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": _memory("VmHWM")}
+    return {**measured, "anonymous_bytes": anonymous.peak}
+
+
+def _memory(name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+class _Anonymous:
+    """The most anonymous memory that was seen while it was entered."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> _Anonymous:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.02):
+            self.peak = max(self.peak, _memory("RssAnon"))
+
+
+def run_simulate(folder: Path, log_format: str, connections: int) -> None:
+    """Write the logs."""
+    from cybersec_mlops.simulate.simulate import simulate
+
+    simulate(folder / "logs", connections=connections, format=log_format, rotate=False)
 
 
 def run_polars(folder: Path, log_format: str) -> int:
@@ -195,21 +256,40 @@ def run_evaluation(folder: Path, _: str) -> int:
     return predictions.rows or 0
 
 
-def _print(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
-    straight = rows[0]["rows"] / rows[0]["seconds"]
-    print(f"{given.connections:,} simulated connections, {given.format}, {datetime.now(UTC):%Y-%m-%d}\n")
-    print("| phase | rows | seconds | rows/s | of straight Polars | peak memory |")
-    print("|---|---:|---:|---:|---:|---:|")
+def _print(rows: list[dict[str, Any]], log_format: str, connections: int) -> None:
+    straight = rows[0]
+    print(f"\n{connections:,} simulated connections, {log_format}, {datetime.now(UTC):%Y-%m-%d}\n")
+    print("| phase | rows | seconds | rows/s | processor seconds | peak memory | of it anonymous |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for row in rows:
-        rate = row["rows"] / row["seconds"]
+        peaks = (f"{row[name] / MIB:,.0f} MiB" for name in ("peak_bytes", "anonymous_bytes"))
         print(
-            f"| {row['phase']} | {row['rows']:,} | {row['seconds']:.2f} | {rate:,.0f} |"
-            f" {rate / straight:.2f} | {row['peak_bytes'] / 2**20:,.0f} MiB |"
+            f"| {row['phase']} | {row['rows']:,} | {row['seconds']:.2f} | {row['rows'] / row['seconds']:,.0f} |"
+            f" {row['cpu_seconds']:.2f} | {' | '.join(peaks)} |"
         )
-    chain = {row["phase"]: row["seconds"] for row in rows}
+    of = {row["phase"]: row for row in rows}
+    print()
     for name in ("transformation-plain", "transformation"):
-        together = chain["ingestion"] + chain[name]
-        print(f"\ningestion + {name}: {chain['polars'] / together:.2f} times the rate of straight Polars")
+        ratios = (straight[unit] / (of["ingestion"][unit] + of[name][unit]) for unit in ("seconds", "cpu_seconds"))
+        print(
+            "ingestion + {}: {:.2f} times the rate of straight Polars, {:.2f} by processor seconds".format(
+                name, *ratios
+            )
+        )
+
+
+def _print_larger(rows: list[dict[str, Any]], more: list[dict[str, Any]], log_format: str, connections: int) -> None:
+    print(f"\n{connections:,} simulated connections, {log_format}, and how often what it was for {rows[0]['rows']:,}\n")
+    print("| phase | seconds | processor seconds | per row | peak memory | times | of it anonymous | times |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for few, many in zip(rows, more, strict=False):
+        times = {name: many[name] / few[name] for name in ("rows", "cpu_seconds", "peak_bytes", "anonymous_bytes")}
+        print(
+            f"| {many['phase']} | {many['seconds']:.2f} | {many['cpu_seconds']:.2f} |"
+            f" {times['cpu_seconds'] / times['rows']:.2f} |"
+            f" {many['peak_bytes'] / MIB:,.0f} MiB | {times['peak_bytes']:.2f} |"
+            f" {many['anonymous_bytes'] / MIB:,.0f} MiB | {times['anonymous_bytes']:.2f} |"
+        )
 
 
 if __name__ == "__main__":
