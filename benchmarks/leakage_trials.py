@@ -5,9 +5,12 @@
 A trial draws rows of one source (simulated networks of fresh seeds, KDDTrain+, the UNSW-NB15 partition, the improved
 CICIDS2017 sample, CTU botnet 4) and of one size, splits them as a training would, and spoils them in one way. Caught
 means a severe finding of the check that is meant to catch it; a false alarm is any severe finding where nothing was
-done. Planted is one feature each: a copy of the label, the label with noise, with 2 or 5 % of its values wrong, a text
-whose values belong to one class each, a number that only attacks have, a number that only benign rows have, and the
-label written into a feature that the rows have anyway. A leak that needs two features together is not claimed.
+done. Planted is one feature each, in both sides or, every fourth trial, in one of them alone: a copy of the label, the
+label with noise, with 1 to 10 % of its values wrong, a text whose values belong to one class each, the attack's name,
+its number, a number that only attacks have, a number that only benign rows have, a measurement that is unset for
+attacks, a row number of a file in which attacks come in stretches, and the label written into a feature that the rows
+have anyway.
+A leak that needs two features together is not claimed, nor is a shift of a feature where others part the classes alone.
 """
 
 from __future__ import annotations
@@ -68,12 +71,37 @@ def _into(column: str) -> Plant:
     return plant
 
 
+def _kind(rows: pl.DataFrame, _: Rng) -> pl.Series:
+    return pl.Series([sum(map(ord, name)) * 7_919 % 1_009 for name in _names(rows)])
+
+
+def _names(rows: pl.DataFrame) -> pl.Series:
+    return rows["label"].fill_null("")
+
+
+def _unset(rows: pl.DataFrame, _: Rng) -> pl.Series:
+    own = rows["orig_bytes"].cast(pl.Float64).fill_null(0.0)
+    return own.zip_with(pl.Series(~_attack(rows)), pl.Series([None] * rows.height, dtype=pl.Float64))
+
+
+def _row_number(rows: pl.DataFrame, rng: Rng) -> pl.Series:
+    stretch = _names(rows).replace_strict({name: rng.random() for name in sorted(set(_names(rows)))})
+    numbers = np.empty(rows.height)
+    numbers[np.lexsort((np.arange(rows.height), stretch.to_numpy()))] = np.arange(rows.height)
+    return pl.Series(numbers)
+
+
 PLANTS: dict[str, tuple[str, Plant]] = {
     "copy": ("leak", _flipped(0.0)),
     "noise": ("leak", _noisy),
-    "2 % wrong": ("leak", _flipped(0.02)),
+    "1 % wrong": ("leak", _flipped(0.01)),
     "5 % wrong": ("leak", _flipped(0.05)),
+    "10 % wrong": ("leak", _flipped(0.1)),
     "text": ("leak", _text),
+    "name": ("leak", lambda rows, _: _names(rows)),
+    "number of the kind": ("leak", _kind),
+    "unset for attacks": ("leak", _unset),
+    "row number": ("leak", _row_number),
     "only attacks have it": ("leak", _only(attacks=True)),
     "only benign rows have it": ("leak", _only(attacks=False)),
     "in duration_s": ("duration_s", _into("duration_s")),
@@ -116,12 +144,21 @@ def main() -> None:
 
 def _is_caught(kind: str, findings: tuple[Finding, ...]) -> bool:
     severe = [finding for finding in findings if finding.severity == "severe"]
-    what, _, column = kind.partition(":")
+    what, column, *_ = [*kind.split(":"), ""]
     if what == "clean":
         return not severe
     if what == "planted leak":
-        return any(finding.check == "single_feature" and column in finding.columns for finding in severe)
+        return any(
+            finding.check in ("single_feature", "identifier") and column in finding.columns for finding in severe
+        )
     return any(finding.check == {"duplicates": "identical_rows"}.get(what, "label_signal") for finding in severe)
+
+
+def _plant(side: pl.DataFrame, plant: Plant, column: str, rng: Rng, *, spoiled: bool) -> pl.DataFrame:
+    """Add the planted column; on a side that is not spoiled, the same of labels that are not these rows'."""
+    strange = side.sample(fraction=1.0, shuffle=True, seed=1).select("label", "is_attack").get_columns()
+    values = plant(side if spoiled else side.with_columns(strange), rng)
+    return side.with_columns(values.alias(column)) if spoiled or column == "leak" else side
 
 
 def _trial(trial: int, source: str, size: int, seed: int) -> list[tuple[str, tuple[Finding, ...]]]:
@@ -140,9 +177,12 @@ def _trial(trial: int, source: str, size: int, seed: int) -> list[tuple[str, tup
         given = EvaluationSpec(seed=seed)
         return audit_leakage(train, test, seen, shortcuts=drop, spec=given, temporal=temporal)
 
-    column, plant = list(PLANTS.values())[trial % len(PLANTS)]
+    name = list(PLANTS)[trial % len(PLANTS)]
+    column, plant = PLANTS[name]
+    where = (trial // 4 % 2,) if trial % 4 == 3 else (0, 1)
     column = column if column != "duration_s" or column in rows.columns else "leak"
-    planted = [side.with_columns(plant(side, rng).alias(column)) for side in (train, test)]
+    sides = [train, test]
+    planted = [_plant(side, plant, column, rng, spoiled=place in where) for place, side in enumerate(sides)]
     seen = [*features, *([column] if column not in features else [])]
     copies = test.sample(fraction=SHARES[trial % len(SHARES)], seed=seed)
     mixed = rows.with_columns(
@@ -151,7 +191,10 @@ def _trial(trial: int, source: str, size: int, seed: int) -> list[tuple[str, tup
     shuffled = split(mixed, spec)
     return [
         ("clean", audit(train, test)),
-        (f"planted leak:{column}", audit(planted[0], planted[1], seen)),
+        (
+            f"planted leak:{column}:{name}, {'both sides' if len(where) == 2 else 'one side'}",
+            audit(planted[0], planted[1], seen),
+        ),
         ("duplicates", audit(pl.concat([train, copies]), test)),
         ("shuffled labels", audit(shuffled.train, shuffled.test)),
     ]

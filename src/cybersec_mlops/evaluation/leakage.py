@@ -15,10 +15,12 @@ import polars as pl
 from cybersec_mlops.connections import is_feature
 from cybersec_mlops.evaluation.duplicates import check_duplicates
 from cybersec_mlops.evaluation.findings import Finding
-from cybersec_mlops.evaluation.matrix import Encoder, labelled_sample
+from cybersec_mlops.evaluation.matrix import labelled_sample
 from cybersec_mlops.evaluation.probe import chance_deviation, halves_auc, transfer_auc
 from cybersec_mlops.evaluation.ranking import BoolArray, FloatArray, Ranking, roc_auc
-from cybersec_mlops.evaluation.single_features import Sides, Strength, check_single_features, measure_strengths
+from cybersec_mlops.evaluation.row_order import check_row_order
+from cybersec_mlops.evaluation.sides import Sides
+from cybersec_mlops.evaluation.single_features import Strength, check_single_features, measure_strengths
 from cybersec_mlops.evaluation.spec import EvaluationSpec
 from cybersec_mlops.evaluation.text import number
 
@@ -31,6 +33,8 @@ SPLIT_GAP: Final = 0.05
 LEARNABLE: Final = 0.55
 CHANCE: Final = 0.05
 DEVIATIONS: Final = 5.0
+LABEL_DEVIATIONS: Final = 3.0
+"""Shuffled labels stay below; few rows must not make honest ones look shuffled."""
 
 
 def audit_leakage(
@@ -66,9 +70,9 @@ def audit_leakage(
         Nothing raised for data that cannot be judged: a finding says so.
     """
     samples = [labelled_sample(frame, spec.leakage_rows, spec.seed + i) for i, frame in enumerate((train, test))]
-    sides = _sides(samples[0], samples[1], features)
+    sides = Sides.of(samples[0], samples[1], features)
     found = check_identifiers(features) + check_duplicates(train, test, features)
-    if min(_smaller_class(sides.train_attack), _smaller_class(sides.test_attack)) < MIN_CLASS_ROWS or not sides.columns:
+    if min(_smaller_class(sides.train.attack), _smaller_class(sides.test.attack)) < MIN_CLASS_ROWS or not sides.columns:
         text = (
             f"Checks that need labels were left out: one side has fewer than {MIN_CLASS_ROWS} attacks or benign rows."
         )
@@ -77,11 +81,12 @@ def audit_leakage(
             *check_shortcuts(train, features, shortcuts, ()),
             Finding("labels", "info", (), None, None, text),
         )
-    watched = _sides(
+    watched = Sides.of(
         samples[0], samples[1], [name for name in shortcuts if name in train.columns and name not in features]
     )
     strengths = measure_strengths(sides)
     found += check_shortcuts(train, features, shortcuts, (*strengths, *measure_strengths(watched)))
+    found += check_row_order(samples, strengths)
     found += check_single_features(sides, strengths, spec.seed)
     found += check_labels(sides, spec.seed)
     found += check_split(sides, spec.seed, temporal=temporal)
@@ -103,7 +108,7 @@ def check_shortcuts(
     train: pl.DataFrame, features: Sequence[str], shortcuts: Mapping[str, str], strengths: Sequence[Strength]
 ) -> list[Finding]:
     """Name the columns that are known to be shortcuts of the format, whether the model sees them or not."""
-    alone = {one.column: one.train_auc for one in strengths}
+    alone = {one.column: one.train.auc for one in strengths}
     found = []
     for name in sorted(shortcuts):
         if name not in train.columns:
@@ -123,11 +128,11 @@ def check_labels(sides: Sides, seed: int) -> list[Finding]:
     """Ask of each side alone whether its labels can be learnt at all; shuffled or swapped-in labels cannot."""
     found = []
     for name, rows, attack in (
-        ("training", sides.train, sides.train_attack),
-        ("test", sides.test, sides.test_attack),
+        ("training", sides.train.rows, sides.train.attack),
+        ("test", sides.test.rows, sides.test.attack),
     ):
         auc = halves_auc(rows, attack, seed)
-        limit = max(LEARNABLE, 0.5 + DEVIATIONS * chance_deviation(attack))
+        limit = max(LEARNABLE, 0.5 + LABEL_DEVIATIONS * chance_deviation(attack))
         if auc >= limit:
             text = f"Within the {name} rows the labels can be learnt (ROC-AUC {number(auc)}): they were not shuffled."
             found.append(Finding("label_signal", "info", (), auc, limit, text))
@@ -139,12 +144,12 @@ def check_labels(sides: Sides, seed: int) -> list[Finding]:
 
 def check_split(sides: Sides, seed: int, *, temporal: bool) -> list[Finding]:
     """Compare the real split with a random one of the same rows: the gap is what a random split would have hidden."""
-    rows = np.concatenate([sides.train, sides.test])
-    attack = np.concatenate([sides.train_attack, sides.test_attack])
+    rows = np.concatenate([sides.train.rows, sides.test.rows])
+    attack = np.concatenate([sides.train.attack, sides.test.attack])
     mixed = np.random.default_rng(seed).permutation(attack.size)
-    fit, held_out = mixed[: sides.train_attack.size], mixed[sides.train_attack.size :]
+    fit, held_out = mixed[: sides.train.attack.size], mixed[sides.train.attack.size :]
     random = transfer_auc(rows[fit], attack[fit], rows[held_out], attack[held_out], seed)
-    real = transfer_auc(sides.train, sides.train_attack, sides.test, sides.test_attack, seed)
+    real = transfer_auc(sides.train.rows, sides.train.attack, sides.test.rows, sides.test.attack, seed)
     gap = random - real
     text = (
         f"A small model reaches a ROC-AUC of {number(real)} on the real split and {number(random)} on a random split "
@@ -162,9 +167,9 @@ def check_shuffled(
 ) -> list[Finding]:
     """Train on shuffled labels and score against shuffled labels: anything but chance is a mistake in the pipeline."""
     rng = np.random.default_rng(seed)
-    shuffled, truth = rng.permutation(sides.train_attack), rng.permutation(sides.test_attack)
+    shuffled, truth = rng.permutation(sides.train.attack), rng.permutation(sides.test.attack)
     if fit_score is None:
-        auc = transfer_auc(sides.train, shuffled, sides.test, truth, seed)
+        auc = transfer_auc(sides.train.rows, shuffled, sides.test.rows, truth, seed)
     else:
         label = pl.when(pl.Series(shuffled)).then(pl.lit("shuffled")).otherwise(pl.lit("BENIGN")).alias("label")
         score = fit_score(train.with_columns(pl.Series("is_attack", shuffled), label), test)
@@ -175,22 +180,6 @@ def check_shuffled(
         return [Finding("shuffled_labels", "info", (), auc, 0.5 + limit, text)]
     text = f"A model on shuffled labels is not at chance (ROC-AUC {number(auc)}): something passes the labels on."
     return [Finding("shuffled_labels", "severe", (), auc, 0.5 + limit, text)]
-
-
-def _sides(train: pl.DataFrame, test: pl.DataFrame, features: Sequence[str]) -> Sides:
-    encoder = Encoder.fit(train, [name for name in features if name in train.columns])
-    return Sides(
-        columns=encoder.features,
-        train=encoder.encode(train),
-        train_attack=_attack(train),
-        test=encoder.encode(test),
-        test_attack=_attack(test),
-        test_label=test["label"],
-    )
-
-
-def _attack(frame: pl.DataFrame) -> BoolArray:
-    return frame["is_attack"].to_numpy().astype(np.bool_)
 
 
 def _smaller_class(is_attack: BoolArray) -> int:

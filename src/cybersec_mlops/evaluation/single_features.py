@@ -1,59 +1,57 @@
 """Single features that give the labels away.
 
-An honest feature may be strong; a leak is strong in ways that behaviour is not. Measured on KDDTrain+, the UNSW-NB15
-partition and the improved CICIDS2017 sample, the strongest honest feature has a ROC-AUC of 0.986, and none detects all
-kinds of attack alike: the lowest recall among the kinds, minus the false-positive rate at the same cut, stays below
-0.69 (0.85 for the initial window of CICIDS2017, a known shortcut). Three signs are therefore looked for, each on
-held-out training rows and again on the test rows:
+An honest feature may be strong; a leak is strong in ways that a measurement is not. On each side by itself, so that a
+leak in the training rows alone or in the test rows alone is found too, a column that tells the classes apart is severe
+where it
 
-- *separates*: a column that is not computed from the traffic's behaviour ranks almost without error;
-- *finds every kind*: one cut detects every kind of attack, of three or more, at few false positives;
-- *beats all others*: the feature alone ranks better than a model of all the other features, or almost without error
-  where no other feature alone comes near.
+- *says the label and nothing else*: it has one value for each kind of rows, or what varies in it goes with no other
+  column (`kinship`);
+- *makes no mistake*: one cut, or a few values, part the classes on both sides without one error, and nothing else
+  that could not be a copy of it does so too;
+- *beats all others*: alone it ranks better than a model of all the other features, or almost without error where no
+  other comes near.
+
+What this package computes from the traffic itself, and what several columns agree on, is no leak but an easy attack.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
-from cybersec_mlops.connections import CONNECTION_SCHEMA
-from cybersec_mlops.evaluation.bootstrap import wilson
 from cybersec_mlops.evaluation.findings import Finding
+from cybersec_mlops.evaluation.kinship import SAME, Kinship, measure_kinship
 from cybersec_mlops.evaluation.matrix import single_feature_score
-from cybersec_mlops.evaluation.probe import Matrix, transfer_auc
+from cybersec_mlops.evaluation.probe import transfer_auc
 from cybersec_mlops.evaluation.ranking import BoolArray, Ranking, roc_auc
+from cybersec_mlops.evaluation.sides import Side, Sides, is_behaviour, is_canonical, is_computed
 from cybersec_mlops.evaluation.text import number
 
+TELLS: Final = 0.7
+"""ROC-AUC from which a column that says nothing else is a leak: labels with a fifth of them wrong reach 0.8."""
 SEPARATES: Final = 0.999
 STRONG: Final = 0.99
-EVERY_KIND: Final = 0.8
-MEASURED_EVERY_KIND: Final = 0.9
-"""The same for a column that is measured from the traffic: in small draws of KDDTrain+ an honest one reaches 0.81."""
 MARGIN: Final = 0.01
 CANDIDATE: Final = 0.8
 NEAR: Final = 0.95
-COPY: Final = 0.999
-MIN_KINDS: Final = 3
-MIN_KIND_ROWS: Final = 20
+FEW_VALUES: Final = 64
+
+Column = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """Labelled samples of both sides as matrices of the same columns."""
+class Alone:
+    """What one column does on one side, by itself."""
 
-    columns: tuple[str, ...]
-    train: Matrix
-    train_attack: BoolArray
-    test: Matrix
-    test_attack: BoolArray
-    test_label: pl.Series
+    auc: float
+    """On the half of the rows that its bins were not fitted on; mean of both halves."""
+    is_exact: bool
+    """One cut, or its few values, part the classes without an error."""
+    kinship: Kinship
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +59,40 @@ class Strength:
     """How well one column ranks alone."""
 
     column: str
-    train_auc: float
-    """On training rows that its bins were not fitted on."""
-    test_auc: float
-    every_kind: float | None
-    """On test rows, the lowest recall that a kind of attack may have (upper bound, at most the mean over the kinds),
-    minus the false-positive rate; None with few kinds."""
+    train: Alone
+    test: Alone
+    transfer: float
+    """ROC-AUC on the test rows of bins fitted to training rows."""
 
     @property
     def auc(self) -> float:
-        """The smaller of the two."""
-        return min(self.train_auc, self.test_auc)
+        """The smaller of that within training and that on the test rows."""
+        return min(self.train.auc, self.transfer)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it parts the classes on both sides, and alike."""
+        return self.train.is_exact and self.test.is_exact and self.transfer >= SEPARATES
 
 
 def measure_strengths(sides: Sides) -> list[Strength]:
     """Measure every column alone, the strongest first."""
-    found = [_strength(sides, place) for place in range(len(sides.columns))]
+    kin = [measure_kinship(side, sides.columns) for side in (sides.train, sides.test)]
+    found = []
+    for place, name in enumerate(sides.columns):
+        train, test = (_alone(side, place, kin[i][place]) for i, side in enumerate((sides.train, sides.test)))
+        found.append(Strength(name, train, test, _transfer(sides, place)))
     return sorted(found, key=lambda one: (-one.auc, one.column))
 
 
 def check_single_features(sides: Sides, strengths: list[Strength], seed: int) -> list[Finding]:
-    """Look for the three signs of a leak, and name the strongest feature otherwise."""
-    found = [finding for strength in strengths for finding in [_judge(strength)] if finding is not None]
+    """Look for the signs of a leak, and name the strongest feature otherwise."""
+    found = [finding for one in strengths for finding in _judge(sides, one, strengths)]
     found += _easy(strengths, {column for finding in found for column in finding.columns})
     flagged = {column for finding in found if finding.severity == "severe" for column in finding.columns}
-    if strengths and strengths[0].auc >= CANDIDATE and strengths[0].column not in flagged:
-        found += _beats_all_others(sides, strengths, seed)
+    ours = [one for one in strengths if not is_computed(one.column)]
+    if ours and ours[0].auc >= CANDIDATE and ours[0].column not in flagged:
+        found += _beats_all_others(sides, ours[0], strengths, seed)
     if not found and strengths:
         best = strengths[0]
         text = f"No single feature separates the classes alone; the strongest is {best.column}."
@@ -94,24 +100,67 @@ def check_single_features(sides: Sides, strengths: list[Strength], seed: int) ->
     return found
 
 
-def _judge(strength: Strength) -> Finding | None:
-    column, auc, kinds = strength.column, strength.auc, strength.every_kind
-    enough = MEASURED_EVERY_KIND if is_behavioural(column) else EVERY_KIND
-    if kinds is not None and kinds >= enough:
-        text = f"{column} alone detects every kind of attack at few false positives, as only a copy of the label would."
-        return Finding("single_feature", "severe", (column,), kinds, enough, text)
-    if auc >= SEPARATES and not is_behavioural(column):
-        text = (
-            f"{column} alone separates attacks from benign rows almost without error, in training and in the test set."
-        )
-        return Finding("single_feature", "severe", (column,), auc, SEPARATES, text)
-    if strength.train_auc >= SEPARATES and not is_behavioural(column):
-        text = f"{column} alone separates the training rows almost without error, but not the test rows."
-        return Finding("single_feature", "warning", (column,), strength.train_auc, SEPARATES, text)
-    return None
+def _judge(sides: Sides, one: Strength, strengths: Sequence[Strength]) -> list[Finding]:
+    name, measured = one.column, is_canonical(one.column) or is_computed(one.column)
+    tells = {"training": one.train, "test": one.test}
+    says = {side: alone for side, alone in tells.items() if alone.auc >= TELLS and _says_only(alone, measured)}
+    honest = measured and _is_plain(says) and (len(says) < 2 or _others_part_too(sides, one, strengths))
+    if says and not honest:
+        auc = max(alone.auc for alone in says.values())
+        where = "" if len(says) == 2 else f" in the {next(iter(says))} rows"
+        text = f"{name} tells attacks from benign rows{where} (ROC-AUC {number(auc)}) and nothing else: {_how(says)}."
+        return [Finding("single_feature", "severe", (name,), auc, TELLS, text)]
+    if one.is_exact and not is_computed(name) and not _others_part_too(sides, one, strengths):
+        text = f"{name} alone parts attacks from benign rows without one error, in training and in the test set."
+        return [Finding("single_feature", "severe", (name,), one.auc, SEPARATES, text)]
+    if one.train.auc >= SEPARATES > STRONG > one.transfer and not is_computed(name):
+        text = f"{name} alone separates the training rows almost without error, but not the test rows."
+        return [Finding("single_feature", "warning", (name,), one.train.auc, SEPARATES, text)]
+    return []
 
 
-def _easy(strengths: list[Strength], named: set[str]) -> list[Finding]:
+def _says_only(alone: Alone, measured: bool) -> bool:
+    kin = alone.kinship
+    return kin.is_alone or kin.is_copy or kin.is_tight or (kin.is_set_by_kind and not measured)
+
+
+def _is_plain(says: dict[str, Alone]) -> bool:
+    """Say whether it has but one value for each kind of rows, as an honest state or flag may have."""
+    return all(alone.kinship.is_copy for alone in says.values())
+
+
+def _how(says: dict[str, Alone]) -> str:
+    kin = [alone.kinship for alone in says.values()]
+    if any(one.is_alone for one in kin):
+        closest = max(one.closest for one in kin)
+        return f"within each kind of rows it goes with no other column (rank correlation at most {closest:.2f})"
+    if any(one.is_copy for one in kin):
+        return "it has one value for each kind of rows"
+    if any(one.is_tight for one in kin):
+        return "it has, in effect, one value for each class"
+    return "it is unset for some kinds of rows, and for no row of the others"
+
+
+def _others_part_too(sides: Sides, one: Strength, strengths: Sequence[Strength]) -> bool:
+    """Say whether a column that is no copy of this one, and not computed from it, parts the classes as well.
+
+    For a measurement of the connection it is enough that another all but parts them: such attacks are easy. What a
+    table brings beyond that has to be as exact, and no copy of the label itself.
+    """
+    copies = _copies(sides, one, strengths)
+    for other in strengths:
+        if other.column in copies:
+            continue
+        if is_behaviour(other.column) and other.auc >= SEPARATES:
+            return True
+        if is_computed(other.column) or (other.train.kinship.is_copy and not is_canonical(other.column)):
+            continue
+        if other.is_exact or (is_canonical(one.column) and other.auc >= STRONG):
+            return True
+    return False
+
+
+def _easy(strengths: Sequence[Strength], named: set[str]) -> list[Finding]:
     """Name the features that are strong without the signs of a leak, in one finding."""
     strong = tuple(one.column for one in strengths if one.auc >= STRONG and one.column not in named)
     if not strong:
@@ -125,17 +174,17 @@ def _easy(strengths: list[Strength], named: set[str]) -> list[Finding]:
     return [Finding("single_feature", "warning", strong, max(one.auc for one in strengths), STRONG, text)]
 
 
-def _beats_all_others(sides: Sides, strengths: list[Strength], seed: int) -> list[Finding]:
-    best = strengths[0]
-    copies = _copies(sides, best.column)
-    rest = [place for place, column in enumerate(sides.columns) if column not in copies]
+def _beats_all_others(sides: Sides, best: Strength, strengths: Sequence[Strength], seed: int) -> list[Finding]:
+    copies = _copies(sides, best, strengths)
+    derived = {name for name in sides.columns if is_canonical(best.column) and is_computed(name)}
+    rest = [place for place, name in enumerate(sides.columns) if name not in copies | derived]
     if not rest:
         return []
-    half = np.arange(sides.train_attack.size) % 2 == 0
-    train, attack = sides.train[:, rest], sides.train_attack
-    within = transfer_auc(train[half], attack[half], train[~half], attack[~half], seed)
-    across = transfer_auc(train, attack, sides.test[:, rest], sides.test_attack, seed)
-    lead = min(best.train_auc - within, best.test_auc - across)
+    half = np.arange(sides.train.attack.size) % 2 == 0
+    rows, attack = sides.train.rows[:, rest], sides.train.attack
+    within = transfer_auc(rows[half], attack[half], rows[~half], attack[~half], seed)
+    across = transfer_auc(rows, attack, sides.test.rows[:, rest], sides.test.attack, seed)
+    lead = min(best.train.auc - within, best.transfer - across)
     runner_up = max(one.auc for one in strengths if one.column not in copies)
     if best.auc >= SEPARATES and runner_up < NEAR:
         text = (
@@ -152,61 +201,38 @@ def _beats_all_others(sides: Sides, strengths: list[Strength], seed: int) -> lis
     return [Finding("single_feature", "severe", tuple(sorted(copies)), lead, MARGIN, text)]
 
 
-def _copies(sides: Sides, column: str) -> set[str]:
+def _copies(sides: Sides, one: Strength, strengths: Sequence[Strength]) -> set[str]:
     """Return a column and those that are the same up to a monotone change; together they are one feature."""
-    ranks = np.argsort(np.argsort(sides.train, axis=0, kind="stable"), axis=0, kind="stable").astype(np.float64)
+    alike = [other.column for other in strengths if abs(other.auc - one.auc) <= MARGIN]
+    rows = sides.train.rows[:, [sides.columns.index(name) for name in alike]]
+    ranks = np.argsort(np.argsort(rows, axis=0, kind="stable"), axis=0, kind="stable").astype(np.float64)
     ranks -= ranks.mean(axis=0)
-    chosen = ranks[:, sides.columns.index(column)]
+    chosen = ranks[:, alike.index(one.column)]
     likeness = np.abs(chosen @ ranks) / (np.sqrt((chosen @ chosen) * (ranks * ranks).sum(axis=0)) + 1e-12)
-    return {column, *(name for name, value in zip(sides.columns, likeness, strict=True) if value >= COPY)}
+    return {one.column, *(name for name, value in zip(alike, likeness, strict=True) if value >= SAME)}
 
 
-def _strength(sides: Sides, place: int) -> Strength:
-    half = np.arange(sides.train_attack.size) % 2 == 0
-    held_out = ~half
-    column = sides.train[:, place]
-    others = np.concatenate([column[held_out], sides.test[:, place]])
-    _, score = single_feature_score(column[half], sides.train_attack[half], others)
-    inside, outside = score[: held_out.sum()], score[held_out.sum() :]
-    ranking = Ranking.of(sides.train_attack[held_out], inside)
-    aucs = [ranking.point(roc_auc), Ranking.of(sides.test_attack, outside).point(roc_auc)]
-    train_auc, test_auc = (float("nan") if auc is None else auc for auc in aucs)
-    return Strength(sides.columns[place], train_auc, test_auc, _every_kind(sides, outside >= _best_cut(ranking)))
+def _alone(side: Side, place: int, kinship: Kinship) -> Alone:
+    column, half = side.rows[:, place], np.arange(side.attack.size) % 2 == 0
+    aucs = [_auc(column[fit], side.attack[fit], column[~fit], side.attack[~fit]) for fit in (half, ~half)]
+    return Alone(float(np.mean(aucs)), _is_exact(column, side.attack), kinship)
 
 
-def _best_cut(ranking: Ranking) -> float:
-    """Return the score at which recall exceeds the false-positive rate most (Youden 1950)."""
-    false, recall = ranking.roc()
-    return float(ranking.scores[max(int(np.argmax(recall - false)) - 1, 0)])
+def _transfer(sides: Sides, place: int) -> float:
+    train, test = sides.train, sides.test
+    return _auc(train.rows[:, place], train.attack, test.rows[:, place], test.attack)
 
 
-def _every_kind(sides: Sides, alert: BoolArray) -> float | None:
-    table = pl.DataFrame({"label": sides.test_label, "attack": sides.test_attack, "alert": alert})
-    kinds = table.filter("attack").group_by("label").agg(pl.len().alias("rows"), pl.col("alert").sum())
-    rare = kinds.filter(pl.col("rows") < MIN_KIND_ROWS).select(pl.lit("rare").alias("label"), "rows", "alert")
-    together = rare.group_by("label").agg(pl.col("rows").sum(), pl.col("alert").sum())  # a copy finds these as well
-    kinds = pl.concat([kinds, together], how="vertical_relaxed").filter(pl.col("rows") >= MIN_KIND_ROWS)
-    if kinds.height < MIN_KINDS or sides.test_attack.all():
-        return None
-    recalls = [wilson(alerts, rows) for rows, alerts in kinds.select("rows", "alert").iter_rows()]
-    lowest = min(float(np.mean([recall.value for recall in recalls])), min(recall.high for recall in recalls))
-    return lowest - float(alert[~sides.test_attack].mean())
+def _auc(column: Column, is_attack: BoolArray, other: Column, truth: BoolArray) -> float:
+    value = Ranking.of(truth, single_feature_score(column, is_attack, other)[1]).point(roc_auc)
+    return float("nan") if value is None else value
 
 
-def univariate_auc(strengths: list[Strength]) -> Mapping[str, float]:
-    """Return the ROC-AUC of every column alone, by name."""
-    return {one.column: one.auc for one in strengths}
-
-
-@cache
-def is_behavioural(column: str) -> bool:
-    """Say whether a column is measured from the traffic by this package, so that its maker cannot have put a label in.
-
-    >>> is_behavioural("duration_s"), is_behavioural("cic_flow_iat_mean_us")
-    (True, False)
-    """
-    from cybersec_mlops.transformation.behaviour import behaviour_schema
-    from cybersec_mlops.transformation.derived import DERIVED_SCHEMA
-
-    known = {*CONNECTION_SCHEMA, *DERIVED_SCHEMA, *behaviour_schema((60,))}
-    return column in known or re.sub(r"\d+s", "60s", column) in known
+def _is_exact(column: Column, attack: BoolArray) -> bool:
+    values, place = np.unique(np.where(np.isnan(column), -np.inf, column), return_inverse=True)
+    attacks = np.bincount(place[attack], minlength=values.size)
+    benign = np.bincount(place[~attack], minlength=values.size)
+    if ((attacks > 0) & (benign > 0)).any():
+        return False
+    changes = int((np.diff((attacks > 0).astype(np.int8)) != 0).sum())
+    return changes == 1 or (changes > 1 and values.size <= FEW_VALUES)
