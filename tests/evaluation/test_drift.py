@@ -77,3 +77,14 @@ def test_scores_are_compared_where_both_are_known(make_traffic: Traffic) -> None
     assert found.score_ks == pytest.approx(0.38, abs=0.05)
     bare = measure_drift(train, test, FEATURES, test_scores=scores[1], benign_p_values=np.empty(0))
     assert (bare.score_psi, bare.score_ks, bare.benign_p_value_ks) == (None, None, None)
+
+
+@pytest.mark.parametrize(("power", "holds"), [(1.0, True), (2.0, False)])
+def test_a_collapse_of_the_calibration_is_seen(power: float, holds: bool, make_traffic: Traffic) -> None:
+    p_values = np.linspace(0.001, 1.0, 1000) ** power
+    found = measure_drift(make_traffic(0), make_traffic(1), FEATURES, benign_p_values=p_values)
+    assert found.calibration_holds is holds
+    few = measure_drift(make_traffic(0), make_traffic(1), FEATURES, benign_p_values=p_values[::100])
+    assert few.calibration_holds is True
+    unknown = measure_drift(make_traffic(0), make_traffic(1), FEATURES)
+    assert unknown.calibration_holds is None

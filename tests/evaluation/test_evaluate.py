@@ -81,6 +81,10 @@ def test_everything_is_stored_under_its_hash(
     stored = json.loads(layers.eval.get_bytes(layers.eval.key(assessed["uri"])))
     assert stored["metrics"]["rows"] == assessed["headline"]["rows"]
     assert stored["decision"]["promoted"] == assessed["promoted"]
+    assert stored["decision"]["checks"]
+    assert {finding["accepted"] for finding in stored["findings"]} == {False}
+    assert stored["baselines"]
+    assert stored["drift"]["calibration_holds"] in (True, False)
     assert b"SYNTHETIC" in layers.eval.get_bytes(layers.eval.key(assessed["report"]))
 
 

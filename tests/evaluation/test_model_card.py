@@ -38,3 +38,21 @@ def test_hostile_text_cannot_become_markup(report_input: ReportInput) -> None:
 
 def test_a_switched_off_audit_is_said(report_input: ReportInput) -> None:
     assert "Switched off" in render_model_card(dataclasses.replace(report_input, findings=None))
+
+
+def test_an_accepted_finding_is_still_told_and_said_to_be_accepted(report_input: ReportInput) -> None:
+    finding = Finding("known_shortcut", "severe", ("toy_flag",), None, None, "The model sees toy_flag.")
+    card = render_model_card(dataclasses.replace(report_input, findings=(finding,)))
+    assert "**severe**, known\\_shortcut" in card
+    spec = {"evaluation": {"gate": {"accepted_findings": ["known_shortcut:toy_flag"]}}}
+    card = render_model_card(dataclasses.replace(report_input, findings=(finding,), spec=spec))
+    assert "**severe, accepted by name**, known\\_shortcut" in card
+
+
+def test_it_compares_with_trivial_detectors_and_tells_of_drift(report_input: ReportInput) -> None:
+    card = render_model_card(report_input)
+    for heading in ("## Compared on the same rows", "## Drift since training"):
+        assert heading in card
+    bare = render_model_card(dataclasses.replace(report_input, baselines=(), comparison=None, drift=None))
+    assert "Compared on" not in bare
+    assert "Drift since" not in bare

@@ -22,6 +22,10 @@ LARGE: Final = 0.2
 BINS: Final = 10
 CATEGORIES: Final = 20
 MAX_ROWS: Final = 100_000
+UNCALIBRATED: Final = 0.1
+"""Kolmogorov-Smirnov distance from which p-values say something else than they promise."""
+CHANCE: Final = 1.63
+"""Kolmogorov's 99 % point, over the square root of the number of values."""
 MIN_BENIGN: Final = 200
 """With fewer benign rows on either side, all rows are compared."""
 
@@ -63,6 +67,15 @@ class Drift:
     """Whether features were compared among benign rows: the share of attacks in a test set is the maker's choice."""
     train_rows: int
     test_rows: int
+    benign_p_values: int = 0
+    """How many benign p-values were compared."""
+
+    @property
+    def calibration_holds(self) -> bool | None:
+        """Whether the benign p-values are near the uniform law, or no further than chance; None where unknown."""
+        if self.benign_p_value_ks is None:
+            return None
+        return bool(self.benign_p_value_ks <= max(UNCALIBRATED, CHANCE / self.benign_p_values**0.5))
 
 
 def measure_drift(
@@ -102,6 +115,7 @@ def measure_drift(
         benign_only=benign_only,
         train_rows=drawn[0].height,
         test_rows=drawn[1].height,
+        benign_p_values=0 if benign_p_values is None else int(benign_p_values.size),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +20,15 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.evaluation.baselines import measure_baselines
 from cybersec_mlops.evaluation.bootstrap import Bootstrap
-from cybersec_mlops.evaluation.drift import measure_drift
+from cybersec_mlops.evaluation.drift import Drift, measure_drift
 from cybersec_mlops.evaluation.examples import AlertExample, Reason, choose_examples
+from cybersec_mlops.evaluation.findings import Finding
 from cybersec_mlops.evaluation.gate import Comparison, compare, decide
 from cybersec_mlops.evaluation.leakage import audit_leakage
 from cybersec_mlops.evaluation.leave_one_out import LeaveOneOut, leave_one_attack_out
 from cybersec_mlops.evaluation.metrics import Metrics, measure
 from cybersec_mlops.evaluation.model_card import render_model_card
-from cybersec_mlops.evaluation.report import DataReference, ReportInput, render_report
+from cybersec_mlops.evaluation.report import DataReference, ReportInput, accepted, render_report
 from cybersec_mlops.evaluation.spec import EvaluationSpec
 from cybersec_mlops.storage.layers import Layers
 from cybersec_mlops.storage.reference import Reference
@@ -343,8 +344,15 @@ def _references(job: EvaluationJob, sets: _Sets, predictions: Reference) -> tupl
 def _store(given: ReportInput, job: EvaluationJob, layers: Layers) -> dict[str, Any]:
     measured = {
         "metrics": given.metrics.to_dict(),
-        "decision": {"promoted": given.decision.promoted, "reasons": list(given.decision.reasons)},
-        "findings": None if given.findings is None else [_plain(finding) for finding in given.findings],
+        "decision": {
+            "promoted": given.decision.promoted,
+            "reasons": list(given.decision.reasons),
+            "checks": [asdict(check) for check in given.decision.checks],
+        },
+        "findings": None if given.findings is None else [_plain(finding, given) for finding in given.findings],
+        "baselines": [asdict(baseline) for baseline in given.baselines],
+        "champion": None if given.comparison is None else asdict(given.comparison),
+        "drift": None if given.drift is None else _drift(given.drift),
         "leave_one_attack_out": None if given.left_out is None else given.left_out.to_dict(),
         "bundle": job.bundle.to_dict(),
     }
@@ -367,8 +375,13 @@ def _store(given: ReportInput, job: EvaluationJob, layers: Layers) -> dict[str, 
     }
 
 
-def _plain(finding: Any) -> dict[str, Any]:
-    return {name: getattr(finding, name) for name in ("check", "severity", "columns", "value", "limit", "text")}
+def _plain(finding: Finding, given: ReportInput) -> dict[str, Any]:
+    return {**asdict(finding), "accepted": finding in accepted(given)}
+
+
+def _drift(drift: Drift) -> dict[str, Any]:
+    levels = [{**asdict(one), "level": one.level} for one in drift.features]
+    return {**asdict(drift), "features": levels, "calibration_holds": drift.calibration_holds}
 
 
 def _put(layers: Layers, name: str, content: bytes, suffix: str) -> Reference:

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cybersec_mlops.evaluation.bootstrap import Estimate
-from cybersec_mlops.evaluation.report import ReportInput, flat, mark, setting, sorted_findings, verdict
+from cybersec_mlops.evaluation.report import (
+    ReportInput,
+    accepted,
+    drift_words,
+    flat,
+    mark,
+    setting,
+    sorted_findings,
+    verdict,
+)
 from cybersec_mlops.evaluation.text import count, markdown, number, percent, round_percent, size
 
 LONG: Final = 600
@@ -19,7 +28,10 @@ def render_model_card(given: ReportInput) -> str:
         _head(given),
         _figures(given),
         _attacks(given),
+        _left_out(given),
+        _compared(given),
         _findings(given),
+        _drift(given),
         _data(given),
         _facts("Training", given.training),
         _facts("Settings", given.spec),
@@ -53,6 +65,10 @@ def _figures(given: ReportInput) -> str:
             f"Precision if {round_percent(metrics.prevalence)} of the traffic were attacks",
             metrics.precision_at_prevalence,
         ),
+        *(
+            _rate(f"Recall at a false-positive rate of {round_percent(one.rate)}, set on the test rows", one.recall)
+            for one in metrics.recall_at
+        ),
         _figure("Expected calibration error", metrics.expected_calibration_error),
         ("Alerts per day", count(metrics.activity.alerts_per_day), ""),
     ]
@@ -81,12 +97,42 @@ def _attacks(given: ReportInput) -> str:
     )
 
 
+def _left_out(given: ReportInput) -> str:
+    if given.left_out is None:
+        return ""
+    rows = [
+        (one.label, count(one.rows), *_figure("", one.fused.roc_auc)[1:], *_values(one.fused.recall))
+        for one in given.left_out.attacks[:MOST]
+    ]
+    header = ("Attack", "Rows", "ROC-AUC", "95 % interval", "Recall", "95 % interval")
+    return _table("Each attack left out of training", header, rows)
+
+
+def _compared(given: ReportInput) -> str:
+    rows = [(one.name, one.rule, *_figure("", one.lead)[1:]) for one in given.baselines]
+    if given.comparison is not None:
+        rule = f"version {given.comparison.champion_version}, by {given.comparison.metric.replace('_', ' ')}"
+        rows.append(("champion", rule, *_figure("", given.comparison.difference)[1:]))
+    header = ("Against", "What it is", "This model's lead", "95 % interval")
+    return _table("Compared on the same rows", header, rows) if rows else ""
+
+
+def _drift(given: ReportInput) -> str:
+    if given.drift is None:
+        return ""
+    moved = [one for one in given.drift.features if one.level == "large"][:10]
+    named = [markdown(f"{one.feature} moved by {number(one.psi)}") for one in moved]
+    return "\n\n".join(["## Drift since training", markdown(drift_words(given.drift), LONG), _list(named)]).rstrip()
+
+
 def _findings(given: ReportInput) -> str:
     if given.findings is None:
         return "## Leakage audit\n\nSwitched off for this run: nothing is known about leaks."
-    found = sorted_findings(given.findings)
+    found, named = sorted_findings(given.findings), accepted(given)
     return "## Leakage audit\n\n" + _list(
-        f"**{one.severity}**, {markdown(one.check)}: {markdown(one.text, LONG)}" for one in found
+        f"**{one.severity}{accepted_by_name}**, {markdown(one.check)}: {markdown(one.text, LONG)}"
+        for one in found
+        for accepted_by_name in [", accepted by name" if one in named else ""]
     )
 
 

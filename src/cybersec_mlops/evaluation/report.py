@@ -20,11 +20,11 @@ import polars as pl
 
 from cybersec_mlops.evaluation import plots, text
 from cybersec_mlops.evaluation.baselines import Baseline
-from cybersec_mlops.evaluation.drift import Drift
+from cybersec_mlops.evaluation.drift import LARGE, Drift
 from cybersec_mlops.evaluation.examples import AlertExample as AlertExample
 from cybersec_mlops.evaluation.examples import Reason as Reason
 from cybersec_mlops.evaluation.findings import Finding
-from cybersec_mlops.evaluation.gate import Check, Comparison, Decision
+from cybersec_mlops.evaluation.gate import Check, Comparison, Decision, is_accepted
 from cybersec_mlops.evaluation.leave_one_out import LeaveOneOut
 from cybersec_mlops.evaluation.metrics import Metrics
 from cybersec_mlops.evaluation.ranking import Ranking
@@ -104,6 +104,8 @@ def render_report(given: ReportInput) -> str:
         setting=setting(given.metrics),
         plots={plot.name: plot for plot in _pictures(given)},
         findings=None if given.findings is None else sorted_findings(given.findings),
+        accepted=accepted(given),
+        drift_words=None if given.drift is None else drift_words(given.drift),
         tuning=given.training.get("tuning"),
         facts={
             "training": flat({name: value for name, value in given.training.items() if name != "tuning"}),
@@ -168,6 +170,34 @@ def setting(metrics: Metrics) -> str:
 def sorted_findings(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings with the severe ones first."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def accepted(given: ReportInput) -> frozenset[Finding]:
+    """Return the severe findings that the configuration accepts by name."""
+    names = given.spec.get("evaluation", {}).get("gate", {}).get("accepted_findings", ())
+    severe = [finding for finding in given.findings or () if finding.severity == "severe"]
+    return frozenset(finding for finding in severe if is_accepted(finding, names))
+
+
+def drift_words(drift: Drift) -> str:
+    """Say what moved between training and test, and whether the calibration went with it."""
+    large = sum(one.level == "large" for one in drift.features)
+    rows = "benign rows" if drift.benign_only else "all rows"
+    moved = f"{text.count(large)} of {text.count(len(drift.features))} features moved"
+    said = [f"{moved} by more than the usual alarm of {LARGE} (population stability index), comparing {rows}."]
+    if drift.score_psi is not None:
+        words = "above" if drift.score_psi > LARGE else "within"
+        said.append(
+            f"The scores of all rows moved by {text.number(drift.score_psi)} (Kolmogorov-Smirnov distance "
+            f"{text.number(drift.score_ks)}), {words} that alarm; more or fewer attacks move them too."
+        )
+    if drift.benign_p_value_ks is not None:
+        holds = "the calibration holds" if drift.calibration_holds else "THE CALIBRATION DOES NOT HOLD on this traffic"
+        said.append(
+            f"The p-values of benign rows lie {text.number(drift.benign_p_value_ks)} from the uniform law that they "
+            f"should follow: {holds}."
+        )
+    return " ".join(said)
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

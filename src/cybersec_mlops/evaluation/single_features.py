@@ -225,7 +225,7 @@ def _transfer(sides: Sides, place: int) -> float:
 
 def _auc(column: Column, is_attack: BoolArray, other: Column, truth: BoolArray) -> float:
     value = Ranking.of(truth, single_feature_score(column, is_attack, other)[1]).point(roc_auc)
-    return float("nan") if value is None else value
+    return 0.5 if value is None else value
 
 
 def _is_exact(column: Column, attack: BoolArray) -> bool:
