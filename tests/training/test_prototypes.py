@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cybersec_mlops.training.prototypes import EXACT_COLUMNS, distance_score, fit_prototypes, nearest_prototype
+from cybersec_mlops.training.prototypes import (
+    EXACT_COLUMNS,
+    distance_score,
+    fit_prototypes,
+    nearest_prototype,
+    usual_squares,
+)
 from cybersec_mlops.training.quantiles import ONE_HOT, STEP
 
 
@@ -27,9 +33,34 @@ def test_the_nearest_is_the_nearest_exactly(columns: int, seed: int) -> None:
 @pytest.mark.parametrize("columns", [3, 75, 300])
 def test_a_row_alone_scores_bit_for_bit_as_in_company(columns: int) -> None:
     rows, prototypes = places_of(2500, columns), places_of(30, columns, 1)
-    whole = distance_score(rows, prototypes)
-    alone = [distance_score(rows[i : i + 1], prototypes)[0] for i in range(0, 2500, 50)]
+    usual = usual_squares(rows[:500], prototypes)
+    whole = distance_score(rows, prototypes, usual)
+    alone = [distance_score(rows[i : i + 1], prototypes, usual)[0] for i in range(0, 2500, 50)]
     assert np.array_equal(whole[::50], alone)
+
+
+def test_the_same_distance_counts_more_where_rows_lie_close_together() -> None:
+    rng = np.random.default_rng(0)
+    tight, wide = (np.rint(rng.normal(0, sigma, (400, 6))) / STEP for sigma in (2, 40))
+    prototypes = np.zeros((2, 6), dtype=np.float32)
+    prototypes[:, 0] = -0.75, 0.75
+    rows = np.concatenate([tight + prototypes[0], wide + prototypes[1]]).astype(np.float32)
+    usual = usual_squares(rows, prototypes)
+    off = prototypes + np.float32(0.125)
+    assert nearest_prototype(off, prototypes)[1].tolist() == [6 * 0.125**2] * 2
+    near_tight, near_wide = distance_score(off, prototypes, usual)
+    assert near_tight > near_wide + 1
+    ordinary = distance_score(rows, prototypes, usual)
+    assert abs(ordinary[:400].mean() - ordinary[400:].mean()) < abs(np.log(usual[0] / usual[1])) / 2
+
+
+def test_a_prototype_of_few_rows_has_the_spread_of_all() -> None:
+    rows, prototypes = places_of(1000, 4), places_of(20, 4, 1)
+    alone = np.concatenate([prototypes, np.ones((1, 4), dtype=np.float32)])
+    usual = usual_squares(rows, alone)
+    counts = np.bincount(nearest_prototype(rows, alone)[0], minlength=21)
+    assert np.abs(usual / nearest_prototype(rows, alone)[1].mean() - 1)[counts <= 1].max() < 0.5
+    assert np.allclose(usual_squares(rows, alone[-1:]), nearest_prototype(rows, alone[-1:])[1].mean())
 
 
 def test_prototypes_cover_the_rows() -> None:

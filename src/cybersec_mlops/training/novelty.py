@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cybersec_mlops.training.autoencoder import Autoencoder, fit_autoencoder
 from cybersec_mlops.training.fusion import Surprise, fit_surprise
 from cybersec_mlops.training.matrix import Matrix
-from cybersec_mlops.training.prototypes import distance_score, fit_prototypes, nearest_prototype
+from cybersec_mlops.training.prototypes import distance_score, fit_prototypes, nearest_prototype, usual_squares
 from cybersec_mlops.training.quantiles import Quantiles, fit_quantiles
 from cybersec_mlops.training.spec import TrainingSpec
 
@@ -37,11 +37,14 @@ class NoveltyModel:
     quantiles: Quantiles
     autoencoder: Autoencoder
     prototypes: Places
+    usual: Floats
+    """How far benign rows lie from each prototype, see `usual_squares`."""
 
     def views(self, matrix: Matrix) -> tuple[Floats, Floats]:
         """Return the autoencoder's and the distance's score (higher is more suspicious), each of shape (rows,)."""
         places = self.quantiles.transform(matrix)
-        return self.autoencoder.score(places), distance_score(places, self.prototypes, numeric=self.quantiles.numeric)
+        distance = distance_score(places, self.prototypes, self.usual, numeric=self.quantiles.numeric)
+        return self.autoencoder.score(places), distance
 
     def column_errors(self, matrix: Matrix) -> Floats:
         """Return what each matrix column adds to both views, rows summing to 1, shape (rows, columns).
@@ -78,7 +81,7 @@ class Novelty:
             "distance": self.distance.arrays(),
         }
         flat = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
-        return {**flat, "prototypes": self.model.prototypes}
+        return {**flat, "prototypes": self.model.prototypes, "usual": self.model.usual}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Novelty:
@@ -87,6 +90,7 @@ class Novelty:
             Quantiles.from_arrays(part_of(arrays, "quantiles")),
             Autoencoder.from_arrays(part_of(arrays, "autoencoder")),
             np.asarray(arrays["prototypes"], dtype=np.float32),
+            np.asarray(arrays["usual"], dtype=np.float64),
         )
         rebuilding, distance = (Surprise.from_arrays(part_of(arrays, name)) for name in ("rebuilding", "distance"))
         return cls(model, rebuilding, distance)
@@ -114,7 +118,9 @@ def fit_novelty_model(benign: Matrix, numeric: int, spec: TrainingSpec, *, scree
     quantiles = fit_quantiles(benign, numeric)
     places = quantiles.transform(benign)
     autoencoder = fit_autoencoder(places, hidden=spec.hidden, epochs=spec.epochs, seed=spec.seed)
-    return NoveltyModel(quantiles, autoencoder, fit_prototypes(places, count=spec.prototypes, seed=spec.seed))
+    prototypes = fit_prototypes(places, count=spec.prototypes, seed=spec.seed)
+    usual = usual_squares(places, prototypes, numeric=quantiles.numeric)
+    return NoveltyModel(quantiles, autoencoder, prototypes, usual)
 
 
 def least_isolated(matrix: Matrix, numeric: int, *, trim: float, seed: int) -> NDArray[np.bool_]:

@@ -24,6 +24,9 @@ EXACT_COLUMNS: Final = 256
 
 NEARNESS_FLOOR: Final = 1e-4
 
+PRIOR_ROWS: Final = 8
+"""How many rows the spread around all prototypes counts for in the spread around one."""
+
 CANDIDATES: Final = (128, 384)
 """How many prototypes a row is compared with first, and, where these do not decide, then."""
 
@@ -197,13 +200,28 @@ def _norms(points: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.einsum("ij,ij->i", points, points))
 
 
-def distance_score(places: Places, prototypes: Places, *, numeric: int | None = None) -> Floats:
-    """Return the logarithm of the squared distance to the nearest prototype (higher is more suspicious).
+def usual_squares(places: Places, prototypes: Places, *, numeric: int | None = None) -> Floats:
+    """Return how far the rows around each prototype usually lie from it, squared, shape (prototypes,).
 
-    `numeric` is that of `nearest_prototype`.
+    The mean over its rows and `PRIOR_ROWS` that lie as far as rows do on average, so that a prototype with few rows
+    gets no narrow spread by chance.
     """
-    squares = nearest_prototype(places, prototypes, numeric=numeric)[1]
-    return np.asarray(np.log(squares / places.shape[1] + NEARNESS_FLOOR), dtype=np.float64)
+    nearest, squares = nearest_prototype(places, prototypes, numeric=numeric)
+    rows = np.bincount(nearest, minlength=prototypes.shape[0])
+    sums = np.bincount(nearest, weights=squares, minlength=prototypes.shape[0])
+    return np.asarray((sums + PRIOR_ROWS * squares.mean()) / (rows + PRIOR_ROWS), dtype=np.float64)
+
+
+def distance_score(places: Places, prototypes: Places, usual: Floats, *, numeric: int | None = None) -> Floats:
+    """Return the logarithm of the squared distance to the nearest prototype over what is usual around that one.
+
+    Higher is more suspicious. Where benign rows lie close together a small distance counts (the idea of the local
+    outlier factor: Breunig et al., SIGMOD 2000). `usual` is what `usual_squares` gives, `numeric` that of
+    `nearest_prototype`.
+    """
+    nearest, squares = nearest_prototype(places, prototypes, numeric=numeric)
+    floor = NEARNESS_FLOOR * places.shape[1]
+    return np.asarray(np.log((squares + floor) / (usual[nearest] + floor)), dtype=np.float64)
 
 
 def _means(places: Places, nearest: NDArray[np.int64], centres: Places) -> Places:
