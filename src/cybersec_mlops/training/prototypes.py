@@ -24,7 +24,7 @@ EXACT_COLUMNS: Final = 256
 
 NEARNESS_FLOOR: Final = 1e-4
 
-PRIOR_ROWS: Final = 8
+PRIOR_ROWS: Final = 4
 """How many rows the spread around all prototypes counts for in the spread around one."""
 
 CANDIDATES: Final = (128, 384)
@@ -213,15 +213,16 @@ def usual_squares(places: Places, prototypes: Places, *, numeric: int | None = N
 
 
 def distance_score(places: Places, prototypes: Places, usual: Floats, *, numeric: int | None = None) -> Floats:
-    """Return the logarithm of the squared distance to the nearest prototype over what is usual around that one.
+    """Return the logarithm of the squared distance to the nearest prototype over the root of what is usual there.
 
-    Higher is more suspicious. Where benign rows lie close together a small distance counts (the idea of the local
-    outlier factor: Breunig et al., SIGMOD 2000). `usual` is what `usual_squares` gives, `numeric` that of
-    `nearest_prototype`.
+    Higher is more suspicious. Where benign rows lie close together a small distance counts, the idea of the local
+    outlier factor (Breunig et al., SIGMOD 2000), here half way: over all that is usual, what is rare among spread out
+    benign rows gets lost (R2L of KDDTrain+: 0.901 to 0.886; Probe: 0.984 without, 0.990 half way, 0.994 over all).
+    `usual` is what `usual_squares` gives, `numeric` that of `nearest_prototype`.
     """
     nearest, squares = nearest_prototype(places, prototypes, numeric=numeric)
     floor = NEARNESS_FLOOR * places.shape[1]
-    return np.asarray(np.log((squares + floor) / (usual[nearest] + floor)), dtype=np.float64)
+    return np.asarray(np.log((squares + floor) / np.sqrt(usual[nearest] + floor)), dtype=np.float64)
 
 
 def _means(places: Places, nearest: NDArray[np.int64], centres: Places) -> Places:
