@@ -137,7 +137,7 @@ def test_another_version_is_named(data: bytes) -> None:
     members = members_of(data)
     manifest = json.loads(members["manifest.json"])
     members["manifest.json"] = json.dumps({**manifest, "format_version": 99}).encode()
-    with pytest.raises(DataError, match="version is 99, expected 1"):
+    with pytest.raises(DataError, match="version is 99, expected 2"):
         read_bundle(bundle._zip(members))
 
 

@@ -89,6 +89,14 @@ def test_arrays_round_trip(make_rows: MakeRows, benign_only: tuple[Encoder, Nove
     assert np.array_equal(Novelty.from_arrays(novelty.arrays()).score(matrix), novelty.score(matrix))
 
 
+@pytest.mark.parametrize("usual", [np.ones(3), np.array([]), None])
+def test_arrays_that_do_not_fit_are_refused(usual: np.ndarray | None, benign_only: tuple[Encoder, Novelty]) -> None:
+    arrays = benign_only[1].arrays()
+    broken = np.full_like(arrays["usual"], np.nan) if usual is None else usual
+    with pytest.raises(ValueError, match="what is usual around"):
+        Novelty.from_arrays({**arrays, "usual": broken})
+
+
 def test_part_of_and_summed_columns() -> None:
     one = np.ones(1)
     assert list(part_of({"a.x": one, "a.y.z": one, "ab": one, "b.x": one}, "a")) == ["x", "y.z"]

@@ -27,7 +27,7 @@ from cybersec_mlops.training.novelty import Novelty, part_of
 from cybersec_mlops.training.threshold import Calibration
 
 FORMAT: Final = "cybersec-mlops-detector"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 MANIFEST: Final = "manifest.json"
 BOOSTER: Final = "booster.ubj"

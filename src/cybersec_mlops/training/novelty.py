@@ -86,11 +86,15 @@ class Novelty:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Novelty:
         """Read the arrays back."""
+        prototypes = np.asarray(arrays["prototypes"], dtype=np.float32)
+        usual = np.asarray(arrays["usual"], dtype=np.float64)
+        if usual.shape != prototypes.shape[:1] or not (np.isfinite(usual) & (usual >= 0)).all():
+            raise ValueError(f"what is usual around {prototypes.shape[0]} prototypes is {usual.size} numbers")
         model = NoveltyModel(
             Quantiles.from_arrays(part_of(arrays, "quantiles")),
             Autoencoder.from_arrays(part_of(arrays, "autoencoder")),
-            np.asarray(arrays["prototypes"], dtype=np.float32),
-            np.asarray(arrays["usual"], dtype=np.float64),
+            prototypes,
+            usual,
         )
         rebuilding, distance = (Surprise.from_arrays(part_of(arrays, name)) for name in ("rebuilding", "distance"))
         return cls(model, rebuilding, distance)
