@@ -132,7 +132,7 @@ def least_isolated(matrix: Matrix, numeric: int, *, trim: float, seed: int) -> N
 
     A network and prototypes learn whatever fills a few percent of their rows, an attack as well; a forest of trees on
     256 rows each does not. It is insurance with a price: where 5 % of the rows are attacks, leaving out a tenth lifts
-    ROC-AUC on NSL-KDD from 0.75 to 0.98; where none are, recall at 1 % falls from 0.88 to 0.73, and on UNSW-NB15 to
+    ROC-AUC on NSL-KDD from 0.74 to 0.98; where none are, recall at 1 % falls from 0.96 to 0.78, and on UNSW-NB15 to
     almost nothing (benchmarks/detector_contamination.py). Whoever knows the rows to be clean labels them benign or
     sets `novelty_trim` to 0.
     """
