@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, BinaryIO, Final
 
 import polars as pl
@@ -128,10 +128,10 @@ def _label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _recognise_json(head: Head) -> Recognition | Refusal | None:
-    records = list(_records(head))
-    kinds = Counter(record_kind(record) for record in records)
+    records = [(record_kind(record), record) for record in _records(head)]
+    kinds = Counter(kind for kind, _ in records)
     if kinds["conn"]:
-        names = {name for record in records if record_kind(record) == "conn" for name in record}
+        names = {name for kind, record in records if kind == "conn" for name in record}
         ignored = sorted(name for name in names - set(zeek_json.STREAM_KEYS) if not zeek_columns.column_of(name))
         others = tuple(f"also holds {kind} records, which are passed over" for kind in sorted(kinds) if kind != "conn")
         notes = (*_label_notes(tuple(names)), *others)
@@ -168,6 +168,11 @@ _TELLTALES: Final = (
 )
 
 
+@lru_cache(maxsize=64)  # the records of a log have a handful of sets of keys
+def _has_keys_of_connection(keys: frozenset[str]) -> bool:
+    return zeek_columns.is_connection(keys | {"conn_state"} if "missed_bytes" in keys else keys)
+
+
 def record_kind(record: Mapping[str, Any]) -> str:
     """Return which of Zeek's logs a JSON record belongs to, "" where it is none that is known.
 
@@ -177,7 +182,7 @@ def record_kind(record: Mapping[str, Any]) -> str:
     for key in zeek_json.STREAM_KEYS:
         if isinstance(record.get(key), str) and record[key]:
             return str(record[key])
-    if zeek_columns.is_connection(record.keys() | {"conn_state"} if "missed_bytes" in record else record.keys()):
+    if _has_keys_of_connection(frozenset(record)):
         return "conn"
     if "ts" not in record:
         return ""
