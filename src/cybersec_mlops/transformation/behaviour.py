@@ -52,6 +52,28 @@ class _Events:
     failed: Ints
     volume: Ints
 
+    def since(self, first: int, reach_s: int) -> tuple[_Events, int]:
+        """Leave out what no window of `reach_s` can reach from the events from index `first` on.
+
+        Returns
+        -------
+        tuple
+            The events that are left, in their order, and the index of the first that is asked for.
+        """
+        near = self.time >= self.time[first:].min() - reach_s * _MICROSECONDS
+        near[first:] = True
+        place = np.cumsum(near) - 1
+        left = _Events(
+            time=self.time[near],
+            by_time=place[self.by_time[near[self.by_time]]],
+            orig=self.orig[near],
+            resp=self.resp[near],
+            port=self.port[near],
+            failed=self.failed[near],
+            volume=self.volume[near],
+        )
+        return left, int(place[first])
+
 
 def lookback_s(windows_s: tuple[int, ...]) -> int:
     """Return how many seconds of the past the features of a slice need.
@@ -160,6 +182,8 @@ def _features(
     events: _Events, first: int, windows_s: tuple[int, ...]
 ) -> Iterator[tuple[str, npt.NDArray[np.float64] | Ints]]:
     """Yield each feature of the events from index `first` on."""
+    yield from _regularity(events, first)
+    events, first = events.since(first, max(windows_s))  # in dense traffic most of the hour before is out of reach
     peers = _Chains.of(events, events.orig, events.resp).links(events.time)
     for side, host in (("orig", events.orig), ("resp", events.resp)):
         timeline = _Timeline(events, _Chains.of(events, host), first, max(windows_s))
@@ -172,7 +196,6 @@ def _features(
             yield f"{side}_bytes_{window}s", volume
             yield f"{side}_peers_{window}s", conns - timeline.linked(width, peers)[0]
             yield f"{side}_ports_{window}s", conns - timeline.linked(width, ports)[0]
-    yield from _regularity(events, first)
 
 
 def _regularity(events: _Events, first: int) -> Iterator[tuple[str, npt.NDArray[np.float64] | Ints]]:
