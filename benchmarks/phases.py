@@ -15,6 +15,7 @@ many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import re
 import shutil
@@ -47,6 +48,8 @@ def main() -> None:
     if given.phase:
         print(json.dumps(_measured(given.phase, given.folder, given.format, given.connections)))
         return
+    source = Path(__file__).parents[1] / "src"
+    compileall.compile_dir(source, quiet=1)  # as an installation does: else only our imports compile each time
     for log_format in [given.format] if given.format else LARGER:
         models = MODEL_PHASES if log_format == "zeek-tsv" else ()  # which depend on the rows and not on their format
         rows = _chain(log_format, given.connections, (*DATA_PHASES, *models))
