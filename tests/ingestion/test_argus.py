@@ -189,3 +189,60 @@ def test_real_flows_of_a_sensor_without_a_clock_are_kept(shared_data: Callable[[
     assert found.rows["ts"].null_count() == found.nulled["ts"] == found.rows.height == 6724
     assert dict(found.rows.group_by("is_attack").agg(pl.len()).iter_rows()) == {True: 6277, None: 447}
     assert set(found.rows["label"]) == {"Malware-UDP-DNS", "Malware-TCP", "BACKGROUND", None}
+
+
+def columns(*names: str) -> bytes:
+    """Give the sample as `ra -s` prints it with other columns."""
+    table = pl.read_csv(COMMAS, infer_schema=False).with_columns(
+        LastTime=pl.Series([
+            "2026/03/02 09:00:01.250001", "2026/03/02 09:00:02.001500", "2026/03/02 09:00:03.500000",
+            "2026/03/02 09:00:06.000000", "2026/03/02 10:00:04.925537",
+        ]),
+        DstBytes=pl.Series(["944", "211", "0", "0", "48211"]),
+        DstPkts=pl.Series(["7", "1", "0", "0", "29"]),
+        SAppBytes=pl.Series(["500", "30", "0", "", "2000"]),
+        Flgs=pl.lit(" e  "),
+    )  # fmt: skip
+    dropped = [name.removeprefix("-") for name in names if name.startswith("-")]
+    added = [name for name in names if not name.startswith("-")]
+    return table.select(*(name for name in HEADER.split(",") if name not in dropped), *added).write_csv().encode()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["-Dur", "LastTime"],
+        ["LastTime", "Flgs"],
+        ["-TotBytes", "DstBytes"],
+        ["-SrcBytes", "DstBytes"],
+        ["-TotPkts", "DstPkts"],
+        ["-SrcPkts", "DstPkts"],
+        ["-Dur", "-TotBytes", "-TotPkts", "LastTime", "DstPkts", "DstBytes"],
+    ],
+)
+def test_what_ra_prints_in_other_columns_gives_the_same_rows(names: list[str]) -> None:
+    data = columns(*names)
+    assert isinstance(Argus().recognise(Head(data, complete=True)), Recognition)
+    assert read(data).rows.equals(read(COMMAS).rows)
+
+
+def test_bytes_of_the_payload_are_told_apart_from_those_of_packets() -> None:
+    rows = read(columns("SAppBytes")).rows
+    assert rows["orig_bytes"].to_list() == [500, 30, 0, None, 2000]
+    assert rows["resp_bytes"].null_count() == rows.height
+    assert rows["orig_ip_bytes"].equals(read(COMMAS).rows["orig_ip_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"), [("2026/03/02 09:00:00", "bad_duration"), ("later", "bad_duration"), ("", "missing_value")]
+)
+def test_an_end_that_is_none_sets_its_row_aside(end: str, reason: str) -> None:
+    found = read(columns("-Dur", "LastTime").replace(b"2026/03/02 09:00:01.250001", end.encode()))
+    assert found.rows["raw_line"].to_list() == [3, 4, 5, 6]
+    assert found.rejected.select("raw_line", "reason", "field").rows() == [(2, reason, "duration_s")]
+
+
+def test_bytes_of_one_side_alone_are_refused_with_what_is_missing() -> None:
+    answer = Argus().recognise(Head(columns("-TotBytes"), complete=True))
+    assert isinstance(answer, Refusal)
+    assert "missing totbytes;" in answer.message

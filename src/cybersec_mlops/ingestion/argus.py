@@ -8,8 +8,10 @@ https://www.stratosphereips.org/datasets-ctu13). What it copes with, and how:
   management records are rejected;
 - hexadecimal ports, which are the type and code of ICMP, and missing ones are null, the row is kept;
 - addresses of a MAC, of IPv6, blanks around the direction;
-- ``SrcBytes`` and ``TotBytes`` count whole packets, so they are the canonical ``*_ip_bytes``; the responder's part is
-  the difference. CTU-13 itself lacks ``SrcPkts``: then the packets of each side are null and only the sum is known;
+- ``ra`` prints any columns: two of ``SrcBytes``, ``DstBytes`` and ``TotBytes`` give the third, so do packets, and
+  ``LastTime`` gives the duration where ``Dur`` is absent;
+- bytes count whole packets, so they are the canonical ``*_ip_bytes``; ``SAppBytes`` and ``DAppBytes`` are the payload.
+  CTU-13 itself has ``TotPkts`` alone: then the packets of each side are null and only the sum is known;
 - labels like ``flow=From-Botnet-V42-TCP-CC1``: direction and version are left out of the attack's name. A label that
   says neither background, nor normal, nor malicious ("TCP-Established-To-Microsoft-7") is none; its text is kept.
 
@@ -33,6 +35,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     LAST_SECOND,
     PORT,
     checked_zone,
+    in_seconds,
     not_a_duration,
     not_an_address,
     parse_times,
@@ -64,8 +67,17 @@ _COLUMNS: Final[dict[str, Column]] = {
     "srcbytes": Column("orig_ip_bytes", _INTEGER, *COUNT),
     "srcpkts": Column("orig_pkts", _INTEGER, *COUNT),
     "label": Column("label_text", _TEXT),
+    "lasttime": Column("duration_s", _TEXT),
+    "dstbytes": Column("resp_ip_bytes", _INTEGER, *COUNT),
+    "dstpkts": Column("resp_pkts", _INTEGER, *COUNT),
+    "sappbytes": Column("orig_bytes", _INTEGER, *COUNT),
+    "dappbytes": Column("resp_bytes", _INTEGER, *COUNT),
 }
-_OPTIONAL: Final = frozenset({"dir", "state", "stos", "dtos", "srcpkts", "label"})
+_LEAST: Final = 8
+"""Half of CTU-13's header."""
+_ENDS: Final = ("starttime", "proto", "srcaddr", "sport", "dstaddr", "dport")
+_BYTES: Final = ("totbytes", "srcbytes", "dstbytes")
+_COUNTS: Final = ("orig_ip_bytes", "resp_ip_bytes", "orig_pkts", "resp_pkts", "orig_bytes", "resp_bytes")
 _NATIVE: Final[dict[str, pl.DataType]] = {
     "argus_dir": _TEXT,
     "argus_state": _TEXT,
@@ -117,10 +129,10 @@ class Argus:
         """Recognise the header's names."""
         names, separator = _cells(names_of(head.data.removeprefix(BOM).partition(b"\n")[0]))
         known = {name.casefold() for name in names} & _COLUMNS.keys()
-        if len(known) < len(_COLUMNS) / 2 or "srcaddr" not in known:
+        if len(known) < _LEAST or "srcaddr" not in known:
             return None
         extra = tuple(name for name in names if name.casefold() not in _COLUMNS)
-        if lacking := [name for name in _COLUMNS if name not in known | _OPTIONAL]:
+        if lacking := list(_lacking(known)):
             return Refusal(
                 f"a table like Argus's, whose columns are not those of the format: missing {', '.join(lacking)}; "
                 f"not known: {', '.join(printable(name, 30) for name in extra[:8]) or 'none'}",
@@ -149,23 +161,34 @@ def _cells(names: list[str]) -> tuple[list[str], str]:
     return names, ","
 
 
+def _lacking(known: set[str]) -> Iterator[str]:
+    """Give what a header lacks of what a connection needs: where several columns would do, the one of CTU-13."""
+    yield from (name for name in _ENDS if name not in known)
+    if not known & {"dur", "lasttime"}:
+        yield "dur"
+    if "totpkts" not in known and not known >= {"srcpkts", "dstpkts"}:
+        yield "totpkts"
+    if len(known & set(_BYTES)) < len(_BYTES) - 1:
+        yield from (name for name in _BYTES[:2] if name not in known)
+
+
 def _form(names: list[str], timezone: str) -> Form | None:
-    names, separator = _cells(names)
-    columns = [_COLUMNS.get(name.casefold()) for name in names]
+    cells, separator = _cells(names)
+    names = [name.casefold() for name in cells]
+    columns = [None if name == "lasttime" and "dur" in names else _COLUMNS.get(name) for name in names]
     targets = {column.name for column in columns if column is not None}
-    required = {column.name for name, column in _COLUMNS.items() if name not in _OPTIONAL}
-    if not targets >= required or len(targets) < sum(column is not None for column in columns):
+    if any(_lacking(set(names))) or len(targets) < sum(column is not None for column in columns):
         return None
     return Form(
         Layout(separator, tuple(columns)),
         tuple(rule for rule in _rules(targets) if rule.field in targets),
-        prepare=partial(_prepare, timezone=timezone),
+        prepare=partial(_prepare, timezone=timezone, from_end="dur" not in names),
         finish=_finish,
         impossible=_nulled,
     )
 
 
-def _prepare(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
+def _prepare(frame: pl.DataFrame, timezone: str, *, from_end: bool) -> pl.DataFrame:
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String() and name != "label_text"]
     stripped = [pl.col(name).str.strip_chars(" \t\r") for name in texts]
     frame = frame.with_columns(
@@ -173,7 +196,16 @@ def _prepare(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     )
     times = _times(frame["ts"], timezone).alias("ts_parsed")
     ports = [_port(name).alias(f"{name}_parsed") for name in _PORTS]
-    return frame.with_columns(times, pl.col("proto").str.to_lowercase(), *ports)
+    frame = frame.with_columns(times, pl.col("proto").str.to_lowercase(), *ports)
+    return _with_duration(frame, timezone) if from_end else frame
+
+
+def _with_duration(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    """Make the duration from the end, which is a text; NaN, which no duration is, where that text is no time."""
+    ends = _times(frame["duration_s"], timezone).alias("end")
+    seconds = in_seconds((pl.col("end") - pl.col("ts_parsed")).dt.total_microseconds(), 1e6)
+    no_time = pl.col("end").is_null() & pl.col("duration_s").is_not_null()
+    return frame.with_columns(ends).with_columns(duration_s=pl.when(no_time).then(float("nan")).otherwise(seconds))
 
 
 def _times(texts: pl.Series, timezone: str) -> pl.Series:
@@ -201,12 +233,13 @@ def _rules(targets: set[str]) -> Iterator[Rule]:
         hexadecimal = pl.col(name).str.contains(_HEXADECIMAL)
         yield Rule(name, PORT[0], f"{PORT[1]}, no name (ra -n)", ~(number | hexadecimal) & pl.col(name).is_not_null())
     yield from (not_an_address(name) for name in ("orig_h", "resp_h"))
-    yield from (below_zero(name) for name in ("argus_packets", "total_bytes", "orig_ip_bytes", "orig_pkts"))
+    yield from (below_zero(name) for name in ("argus_packets", "total_bytes", *_COUNTS))
     for name in ("argus_stos", "argus_dtos"):
         yield outside(name, 0, 255, reason="bad_number", expected="a type of service 0-255")
-    yield Rule("orig_ip_bytes", COUNT[0], "no more than TotBytes", pl.col("orig_ip_bytes") > pl.col("total_bytes"))
-    if "orig_pkts" in targets:
-        yield Rule("orig_pkts", COUNT[0], "no more than TotPkts", pl.col("orig_pkts") > pl.col("argus_packets"))
+    for unit, total, word in (("ip_bytes", "total_bytes", "TotBytes"), ("pkts", "argus_packets", "TotPkts")):
+        parts = [f"{side}_{unit}" for side in ("orig", "resp") if f"{side}_{unit}" in targets]
+        if total in targets:
+            yield from (Rule(name, COUNT[0], f"no more than {word}", pl.col(name) > pl.col(total)) for name in parts)
 
 
 def _nulled(frame: pl.DataFrame) -> dict[str, int]:
@@ -219,13 +252,22 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     have = set(frame.columns)
     changes = [
         pl.when(~_NO_CLOCK).then("ts_parsed").alias("ts"),
-        (pl.col("total_bytes") - pl.col("orig_ip_bytes")).alias("resp_ip_bytes"),
         *(pl.col(f"{name}_parsed").cast(CONNECTION_SCHEMA[name]).alias(name) for name in _PORTS),
+        *_third(have, "total_bytes", "ip_bytes"),
+        *_third(have, "argus_packets", "pkts"),
     ]
-    if "orig_pkts" in have:
-        changes.append((pl.col("argus_packets") - pl.col("orig_pkts")).alias("resp_pkts"))
+    if "argus_packets" not in have:
+        changes.append((pl.col("orig_pkts").cast(_NUMBER) + pl.col("resp_pkts")).alias("argus_packets"))
     frame = frame.with_columns(changes)
     return with_labels(frame, "label_text", label_name) if "label_text" in have else frame
+
+
+def _third(have: set[str], total: str, unit: str) -> Iterator[pl.Expr]:
+    """Make the side that is not there of the total and the other side."""
+    orig, resp = f"orig_{unit}", f"resp_{unit}"
+    for name, other in ((orig, resp), (resp, orig)):
+        if name not in have and {total, other} <= have:
+            yield (pl.col(total) - pl.col(other)).alias(name)
 
 
 def label_name(text: str) -> str | None:
