@@ -13,6 +13,7 @@ from cybersec_mlops.ingestion.reader import Batch, Head, Recognition, Refusal
 
 SAMPLES = Path(__file__).parent / "samples"
 NSL = (SAMPLES / "nsl_kdd.txt").read_text()
+ARFF = (SAMPLES / "nsl_kdd.arff").read_text()
 KDD = (SAMPLES / "kdd99.data").read_text()
 HEADER = (
     "duration,protocol_type,service,flag,src_bytes,dst_bytes,land,wrong_fragment,urgent,hot,num_failed_logins,logged_in,"
@@ -140,3 +141,28 @@ def test_a_row_that_cannot_be_is_rejected(position: int, value: str, reason: str
 def test_an_empty_value_is_null() -> None:
     batch = changed(4, "")
     assert batch.rows["orig_bytes"].to_list()[1] is None
+
+
+def test_arff_gives_the_rows_of_the_plain_table() -> None:
+    arff, plain = read(ARFF), read(NSL)
+    assert recognised(ARFF) == ["nsl_kdd/plain"]
+    names = [
+        name for name in plain.rows.columns if "label" not in name and name not in ("raw_line", "meta_kdd_difficulty")
+    ]
+    assert arff.rows.select(names).equals(plain.rows.select(names))
+    assert arff.rows["is_attack"].equals(plain.rows["is_attack"])
+    assert set(arff.rows["label"]) == {"BENIGN", "anomaly"}
+    assert arff.rows["raw_line"][0] == ARFF[: ARFF.index("@data")].count("\n") + 2
+    assert arff.skipped == {"arff_header": 45}
+    assert arff.rejected.is_empty()
+
+
+def test_in_arff_only_its_own_lines_are_passed_over() -> None:
+    found = read(ARFF + "@home,tcp,http\n%\n")
+    assert found.rejected["reason"].to_list() == ["ragged_row"]
+    assert found.skipped == {"arff_header": 46}
+
+
+@pytest.mark.parametrize("ending", ["", "@data\n"])
+def test_an_arff_header_alone_is_no_table(ending: str) -> None:
+    assert recognised(ARFF[: ARFF.index("@data")] + ending) == []

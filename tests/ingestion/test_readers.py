@@ -38,6 +38,7 @@ SAMPLES = {
     "cicflowmeter_4.csv": ("cicflowmeter", "cicflowmeter-4", 5),
     "cic2017_improved.csv": ("cicflowmeter", "cic2017-improved", 5),
     "nsl_kdd.txt": ("nsl_kdd", "difficulty", 5),
+    "nsl_kdd.arff": ("nsl_kdd", "plain", 5),
     "kdd99.data": ("kdd99", "labelled", 5),
     "nf_v1.csv": ("nf_tables", "v1", 5),
     "nf_v2.csv": ("nf_tables", "v2", 5),
@@ -64,7 +65,9 @@ ALL_READERS = {**READERS, **{reader.name: reader for reader in MAPPINGS}}
 BINARY = frozenset({"netflow", "pcap"})
 """Formats without lines: they keep the laws in tests of their own."""
 HEADED_TEXTS = ("nfdump_long.txt", "nfdump_labelled.txt")
-WITH_HEADER = [name for name in SAMPLES if not name.endswith((".json", ".txt", ".data")) or name in HEADED_TEXTS]
+WITH_HEADER = [
+    name for name in SAMPLES if not name.endswith((".json", ".txt", ".data", ".arff")) or name in HEADED_TEXTS
+]
 
 
 class Read:

@@ -1,14 +1,17 @@
 """The readers of KDD Cup 1999 and of NSL-KDD: 41 columns by position, a label, in NSL-KDD a difficulty.
 
 Sources: ``kddcup.names`` of the KDD Cup 1999 (https://kdd.ics.uci.edu/databases/kddcup99/task.html) and NSL-KDD
-(Tavallaee et al., CISDA 2009, https://www.unb.ca/cic/datasets/nsl.html). The files have no header; one is tolerated.
+(Tavallaee et al., CISDA 2009, https://www.unb.ca/cic/datasets/nsl.html). The files have no header; one is tolerated,
+and so is that of Weka's ARFF, in which NSL-KDD is published as well, with "normal" and "anomaly" as labels.
 The difficulty says how many of 21 learners got the row right: it is kept as ``meta_`` and is never a feature.
 """
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import BinaryIO, Final
 
 import polars as pl
@@ -58,6 +61,7 @@ _NAMES: Final = (
 )
 _NATIVE: Final = tuple(name for name in _NAMES if name not in _CANONICAL)
 _ROWS_LOOKED_AT: Final = 50
+_ARFF: Final = dict.fromkeys((b"@relation", b"@attribute", b"@data", b"%"), "arff_header")
 _DIFFICULTY: Final = "meta_kdd_difficulty"
 _STATES: Final = frozenset({"SF", "S0", "REJ", "RSTR", "RSTO", "S1", "SH", "S2", "RSTOS0", "S3", "OTH"})
 _MEASURES: Final[dict[str, pl.DataType]] = {
@@ -84,7 +88,8 @@ class _KDD(ABC):
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a table; see `Reader.read`."""
         del source  # the format has no error of its own
-        table = Table(_form_of_header, _form_of_row, expected="one with 41 values, a label and perhaps a difficulty")
+        expected = "one with 41 values, a label and perhaps a difficulty"
+        table = Table(_form_of_header, _form_of_row, expected=expected, passed_over=_ARFF)
         return read_table(self, table, stream, batch_bytes=batch_bytes)
 
 
@@ -124,20 +129,23 @@ class NSLKDD(_KDD):
         return Recognition(self.name, variant, has_time=False, notes=("labelled",))
 
 
-def _first_rows(head: Head) -> list[list[str]]:
-    return [names_of(line) for line in head.data.removeprefix(BOM).split(b"\n", _ROWS_LOOKED_AT)[:_ROWS_LOOKED_AT]]
+def _first_rows(head: Head) -> list[tuple[int, list[str]]]:
+    """Return the first rows with the numbers of their lines."""
+    lines = enumerate(io.BytesIO(head.data.removeprefix(BOM)), 1)
+    rows = ((number, line) for number, line in lines if not line.lower().startswith(tuple(_ARFF)))
+    return [(number, names_of(line)) for number, line in islice(rows, _ROWS_LOOKED_AT)]
 
 
 def _first_row(head: Head) -> list[str] | None:
-    return next((cells for cells in _first_rows(head) if _is_row(cells)), None)
+    return next((cells for _, cells in _first_rows(head) if _is_row(cells)), None)
 
 
 def _almost(head: Head) -> Refusal | None:
     """Say what is wrong with a file that has KDD's values but not as many, or only its header."""
     rows = _first_rows(head)
-    if head.complete and _form_of_header(rows[0]) is not None:
+    if head.complete and rows and _form_of_header(rows[0][1]) is not None:
         return Refusal("a KDD table with a header and no rows", hint="give a table with connections", passable=True)
-    for number, cells in enumerate(rows, 1):
+    for number, cells in rows:
         if len(cells) > 4 and _begins_like_a_row(cells):
             return Refusal(
                 f"a table like KDD's with {len(cells)} values in a row, expected {len(_NAMES)} to {len(_NAMES) + 2}",

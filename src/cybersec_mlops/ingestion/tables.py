@@ -58,6 +58,8 @@ class Table:
     encoding: Encoding = "utf-8"
     expected: str = "a header"
     """What a file begins with, in words."""
+    passed_over: Mapping[bytes, str] = field(default_factory=dict)
+    """Beginnings of lines, in lower case, that are no rows; by the reason under which they are skipped and counted."""
 
 
 def names_of(line: bytes, separator: str = ",") -> list[str]:
@@ -90,9 +92,24 @@ def _blocks(table: Table, stream: BinaryIO, batch_bytes: int) -> Iterator[_Block
     for block in read_lines(stream, batch_bytes=batch_bytes):
         rejected, skipped = Rejected(), dict[str, int]()
         lines = clean(block, rejected, skipped, encoding=table.encoding)
+        lines = _without(table.passed_over, lines, skipped)
         runs = list(_runs(lines, form, table, known, rejected, skipped))
         form = runs[-1].form
         yield _Block(list(_by_form(lines, runs, table, rejected)), rejected, skipped)
+
+
+def _without(beginnings: Mapping[bytes, str], lines: Lines, skipped: dict[str, int]) -> Lines:
+    """Take away the lines of these beginnings, which are counted."""
+    if not beginnings or not lines.height:
+        return lines
+    marks = np.frombuffer(bytes({beginning[0] for beginning in beginnings}), np.uint8)
+    over = dict[int, bytes | None]()
+    for index in np.flatnonzero(np.isin(lines.codes[lines.starts], marks)).tolist():
+        line = lines.raw(index).lower()
+        if (reason := next((why for begin, why in beginnings.items() if line.startswith(begin)), None)) is not None:
+            over[index] = None
+            skipped[reason] = skipped.get(reason, 0) + 1
+    return lines.edit(over)
 
 
 def _read_block(block: _Block, schema: Mapping[str, pl.DataType]) -> Batch:
