@@ -185,7 +185,8 @@ def _packed(content: bytes) -> Iterator[bytes]:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", content)
-    yield from (gzip.compress(content), bz2.compress(content), lzma.compress(content), zstandard.compress(content))
+    yield from (gzip.compress(content), bz2.compress(content), zstandard.compress(content))
+    yield from (lzma.compress(content), lzma.compress(content, lzma.FORMAT_ALONE))
     yield file.getvalue()
 
 

@@ -9,6 +9,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import zstandard
@@ -25,9 +26,10 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "lzma": partial(lzma.compress, format=lzma.FORMAT_ALONE),
     "zstd": zstandard.compress,
 }
-STREAMS = ["gzip", "bzip2", "xz", "zstd"]
+STREAMS = ["gzip", "bzip2", "xz", "lzma", "zstd"]
 TEXT = b"".join(b"line %d of a log\n" % number for number in range(20_000))
 
 
@@ -43,6 +45,18 @@ def zipped(*contents: bytes, method: int = zipfile.ZIP_DEFLATED, seekable: bool 
     with zipfile.ZipFile(file, "w", method) as archive:
         for number, content in enumerate(contents):
             archive.writestr(f"../../{number}.log", content)
+    return file.getvalue()
+
+
+def archived(*members: tuple[str, bytes], deflated_folders: bool = False, seekable: bool = True) -> bytes:
+    """Give a zip of these members; a name with a slash at its end is a folder's."""
+    file = io.BytesIO()
+    if not seekable:
+        file.seekable = lambda: False  # type: ignore[method-assign]
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            method = zipfile.ZIP_STORED if name.endswith("/") and not deflated_folders else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(name), content, method)
     return file.getvalue()
 
 
@@ -240,7 +254,62 @@ def test_a_zip_that_is_not_one_plain_file_is_named_with_the_way_out() -> None:
         assert "unzip" in caught.value.hint
 
 
-@pytest.mark.parametrize("pack", [zstandard.compress, zipped])
+FOLDERS = [("logs/", b""), ("logs/2026/", b"")]
+OF_MACOS = [("__MACOSX/", b""), ("__MACOSX/logs/._conn.log", b"Mac OS X" * 20)]
+
+
+@pytest.mark.parametrize("deflated_folders", [False, True])
+@pytest.mark.parametrize("seekable", [False, True])
+@pytest.mark.parametrize("content", [b"", TEXT])
+def test_folders_and_what_macos_adds_are_no_files_of_a_zip(
+    content: bytes, seekable: bool, deflated_folders: bool
+) -> None:
+    members = [*FOLDERS, ("logs/2026/conn.log", content), ("rest/", b""), *OF_MACOS]
+    packed = archived(*members, deflated_folders=deflated_folders, seekable=seekable)
+    for size in (1 << 20, 7):
+        stream = decompress(io.BufferedReader(Slow(packed, size)), source="x")
+        assert stream.read() == content
+
+
+class Slow(io.BytesIO):
+    """A file that gives a few bytes at once."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)
+        self._most = most
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        return super().readinto(memoryview(buffer)[: self._most])
+
+
+def test_many_folders_before_the_file_cost_no_more_than_their_bytes() -> None:
+    packed = archived(*[(f"{number}/", b"") for number in range(60_000)], ("conn.log", TEXT))
+    with pytest.raises(DataError, match="several files"):  # a directory of more than 1 MiB is not looked through
+        read(packed)
+    packed = archived(*[(f"{number}/", b"") for number in range(10_000)], ("conn.log", TEXT))
+    assert read(packed) == TEXT
+
+
+def test_a_file_beside_one_in_a_folder_is_another_one() -> None:
+    for members in ([*FOLDERS, ("logs/a", TEXT), ("b", b"")], [("a", b""), ("logs/", b""), ("logs/b", TEXT)]):
+        with pytest.raises(DataError, match="several files"):
+            read(archived(*members))
+
+
+def test_a_zip_of_folders_alone_is_none() -> None:
+    for packed in (archived(*FOLDERS), archived(*FOLDERS, deflated_folders=True, seekable=False)):
+        with pytest.raises(DataError, match="a zip archive of folders alone"):
+            read(packed)
+
+
+def test_a_folder_cannot_hide_content() -> None:
+    with pytest.raises(DataError, match="a folder with content"):
+        read(archived(("logs/", TEXT), ("conn.log", TEXT)))
+    with pytest.raises(DataError, match="the zip stream ends early"):
+        read(archived(*FOLDERS, ("conn.log", TEXT))[:40])
+
+
+@pytest.mark.parametrize("pack", [zstandard.compress, zipped, KINDS["lzma"]])
 def test_a_bomb_of_any_kind_is_stopped_in_bounded_memory(pack: Callable[[bytes], bytes]) -> None:
     bomb = pack(bytes(50_000_000))
     with applied(Limits(max_ratio=100, ratio_free_bytes=1_000_000)):
@@ -256,3 +325,11 @@ def test_a_window_that_needs_too_much_memory_is_refused() -> None:
     packed = compressor.compress(bytes(300 << 20)) + compressor.flush()
     with pytest.raises(DataError, match="the zstd stream is damaged"):
         read(packed)
+
+
+def test_an_lzma_dictionary_that_needs_too_much_memory_is_refused() -> None:
+    packed = bytearray(KINDS["lzma"](TEXT))
+    packed[1:5] = (1 << 30).to_bytes(4, "little")
+    assert compression_of(bytes(packed[:8])) == "lzma"
+    with pytest.raises(DataError, match="Memory usage limit"):
+        read(bytes(packed))

@@ -34,6 +34,12 @@ def _xz() -> Decompressor:
     return lzma.LZMADecompressor(memlimit=current().max_decoder_bytes)
 
 
+def _lzma() -> Decompressor:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=current().max_decoder_bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     name: str
@@ -48,8 +54,9 @@ _KINDS: Final = (
     _Kind("gzip", (b"\x1f\x8b",), Inflate),
     _Kind("bzip2", (b"BZh",), _bz2),
     _Kind("xz", (b"\xfd7zXZ\x00",), _xz),
+    _Kind("lzma", (b"\x5d\x00\x00",), _lzma),
     _Kind("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), Zstd),
-    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip FILE"),
+    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip -d FOLDER FILE, and give the folder"),
     _Kind("lz4", (b"\x04\x22\x4d\x18",), None, "lz4 -d FILE"),
     _Kind("compress", (b"\x1f\x9d",), None, "uncompress FILE"),
 )

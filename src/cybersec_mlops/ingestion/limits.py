@@ -35,7 +35,7 @@ class Limits(BaseModel):
     ratio_free_bytes: Annotated[int, Field(ge=0)] = 256 * MIB
     """Decompressed bytes up to which the ratio is not looked at."""
     max_decoder_bytes: Annotated[int, Field(ge=MIB)] = 256 * MIB
-    """Memory that an xz or zstd stream may ask of its decoder; zstd's window may have half of it."""
+    """Memory that an xz, lzma or zstd stream may ask of its decoder; zstd's window may have half of it."""
     max_line_bytes: Annotated[int, Field(gt=0, le=1 << 30)] = MIB
     """A longer line, or value of a JSON array, is set aside; no more of it than this is ever held in memory."""
     max_columns: Positive = 2_000
