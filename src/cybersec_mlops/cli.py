@@ -284,14 +284,15 @@ def inspect(
     """Tell what each file is and what would become of its rows; nothing is ingested."""
     with ending_with_exit_code():
         from cybersec_mlops.commands.inspection import inspect_document, print_inspected
-        from cybersec_mlops.config import RunSpec
+        from cybersec_mlops.config import RunSpec, Settings
         from cybersec_mlops.ingestion.inspect import inspect_sources
         from cybersec_mlops.ingestion.limits import applied
         from cybersec_mlops.ingestion.mappings import load_mappings
+        from cybersec_mlops.ingestion.scratch import scratch_in
 
         spec = RunSpec.load(config, sources=tuple(sources), format=log_format, mapping=tuple(mapping or ()))
         zone = timezone or spec.transformation.timezone
-        with applied(spec.limits):
+        with applied(spec.limits), scratch_in(Settings.load().scratch_dir):
             mappings = [one.reader for one in load_mappings(spec.mapping)]
             found = inspect_sources(sources, format=spec.format, timezone=zone, mappings=mappings)
             document = inspect_document(found)

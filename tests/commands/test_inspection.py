@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import tempfile
 from pathlib import Path
 
+import polars as pl
+import pytest
 from typer.testing import CliRunner
 
 from cybersec_mlops.cli import app
@@ -93,3 +98,13 @@ def test_nothing_hostile_reaches_the_terminal(tmp_path: Path) -> None:
     assert code == 0
     assert "\x1b" not in out
     assert "[red]<script>" in out
+
+
+def test_what_a_reader_copies_lies_in_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = io.BytesIO()
+    pl.read_csv(SAMPLES / "canonical.csv").write_parquet(table)
+    (tmp_path / "table.parquet.gz").write_bytes(gzip.compress(table.getvalue()))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert inspect(tmp_path / "table.parquet.gz")[0] == 3
+    monkeypatch.setenv("CYBERSEC_MLOPS_SCRATCH_DIR", str(tmp_path))
+    assert inspect(tmp_path / "table.parquet.gz")[0] == 0

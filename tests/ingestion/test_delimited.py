@@ -85,6 +85,17 @@ def test_quotes_are_taken_off_and_what_they_hold_is_one_value() -> None:
     assert rejected.select("raw_line", "reason").rows() == [(3, "bad_quotes")]
 
 
+def test_each_line_of_a_value_with_line_breaks_is_a_row_set_aside() -> None:
+    cells, rejected = cells_of(b'1,x,2,"d\n\te"\n2,x,3,"d,\n"\n3,x,4,"d"\n', quoted=True)
+    assert cells.frame["a"].to_list() == [3]
+    assert rejected.select("raw_line", "reason", "detail").sort("raw_line").rows() == [
+        (1, "bad_quotes", "quotes that are not closed on their line"),
+        (2, "ragged_row", "1 columns, expected 4"),
+        (3, "bad_quotes", "quotes that are not closed on their line"),
+        (4, "bad_quotes", "quotes that are not closed on their line"),
+    ]
+
+
 def test_quotes_are_letters_where_the_format_has_none() -> None:
     cells, _ = cells_of(b'1,x,2,"d\n')
     assert cells.frame["d"].to_list() == ['"d']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion import pcap_flows
 from cybersec_mlops.ingestion.pcap_flows import PacketCapture
 from cybersec_mlops.ingestion.reader import Batch, Head, Recognition, Refusal, batch_schema
+from cybersec_mlops.ingestion.scratch import scratch_in
 
 pytest.importorskip("nfstream", reason="the extra `pcap` is not installed")
 
@@ -121,6 +123,13 @@ def test_a_capture_that_is_cut_off_keeps_what_came_before() -> None:
     assert found.rejected["reason"].to_list() == ["damaged_capture"]
     assert "ends within" in found.rejected["detail"][0]
     assert found.skipped == {"packet_of_no_connection": 1}
+
+
+def test_the_capture_is_copied_to_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with scratch_in(tmp_path):
+        assert read(pcap(*FRAMES)).rows.height == 3
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_meter_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -57,6 +60,17 @@ def test_a_zone_moves_times_that_do_not_say_theirs(stores: Stores, tmp_path: Pat
         for zone in ("UTC", "Asia/Tokyo")
     ]
     assert set((times[0] - times[1]).dt.total_hours()) == {9}
+
+
+def test_what_a_reader_copies_lies_in_the_folder(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = io.BytesIO()
+    pl.read_csv(Path(__file__).parents[1] / "ingestion" / "samples" / "canonical.csv").write_parquet(table)
+    (tmp_path / "table.parquet.gz").write_bytes(gzip.compress(table.getvalue()))
+    _, originals, _ = ingest([str(tmp_path / "table.parquet.gz")], stores[0])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert stage_original(originals[0], stores[0], tmp_path / "scratch").kept == 5
 
 
 @pytest.mark.parametrize("batches", [1, staging._COUNTS_AT_ONCE, staging._COUNTS_AT_ONCE + 1, 40])

@@ -155,7 +155,7 @@ def _unquote(lines: Lines, layout: Layout, rejected: Rejected) -> Lines:
         cells = split_quoted(lines.raw(index), layout.separator)
         changes[index] = None
         if cells is None:
-            rejected.add(lines, index, "bad_quotes", detail="quotes that are not closed")
+            rejected.add(lines, index, "bad_quotes", detail="quotes that are not closed on their line")
         else:
             changes[index] = layout.separator.join(cell.replace(layout.separator, HELD) for cell in cells).encode()
     return lines.edit(changes)

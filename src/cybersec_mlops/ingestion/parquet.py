@@ -19,6 +19,7 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import printable
+from cybersec_mlops.ingestion.scratch import scratch
 
 if TYPE_CHECKING:
     import pyarrow
@@ -203,7 +204,7 @@ def seekable(stream: BinaryIO) -> Any:
     """Return a context with the file, copied to a temporary one where it cannot seek."""
     if stream.seekable():
         return _Kept(stream)
-    copy = tempfile.TemporaryFile(prefix="cybersec-mlops-")  # noqa: SIM115 - the caller closes it
+    copy = tempfile.TemporaryFile(prefix="cybersec-mlops-", dir=scratch())  # noqa: SIM115 - the caller closes it
     shutil.copyfileobj(stream, copy, 1 << 20)
     copy.seek(0)
     return copy

@@ -47,6 +47,7 @@ from cybersec_mlops.ingestion.pcap_meter import (
 from cybersec_mlops.ingestion.protocols import WITH_PORTS, keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
+from cybersec_mlops.ingestion.scratch import scratch
 from cybersec_mlops.ingestion.screening import conform
 
 NAME: Final = "pcap"
@@ -131,7 +132,7 @@ class PacketCapture:
         if not installed():
             raise ConfigError("packet captures need the flow meter NFStream", hint=f"{_INSTALL}, {_OTHER_WAY}")
         schema, metered = batch_schema(self), 0
-        with tempfile.TemporaryDirectory(prefix="cybersec-mlops-pcap-") as folder:
+        with tempfile.TemporaryDirectory(prefix="cybersec-mlops-pcap-", dir=scratch()) as folder:
             path = Path(folder) / "capture"
             copied, number, rejected = _copy(stream, path), 0, Rejected()
             if copied.packets:

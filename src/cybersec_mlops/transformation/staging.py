@@ -19,6 +19,7 @@ from cybersec_mlops.ingestion.ingest import open_original
 from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.ingestion.reader import Batch, add_skipped
+from cybersec_mlops.ingestion.scratch import scratch_in
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import FORMATS, read_joined
@@ -124,7 +125,7 @@ def stage_original(
         counted = (tuple(made.rejected), dict(made.reasons), dict(made.skipped))
         return Staged(original.sha256, original.format, original.synthetic, (), *counted, joined=joined)
     reader = reader_for(original, raw, timezone=timezone)
-    with open_original(original, raw) as stream:
+    with open_original(original, raw) as stream, scratch_in(folder):
         for batch in reader.read(stream, source=original.source_name):
             made.add(batch)
     several = original.format == ZeekConn.name and any(f"other_stream:{kind}" in made.skipped for kind in KINDS)
