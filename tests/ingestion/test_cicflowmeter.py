@@ -69,6 +69,16 @@ def test_every_variant_gives_the_same_quantities() -> None:
     assert all(other.equals(first) for other in others)
 
 
+def test_of_a_name_that_is_there_twice_the_first_counts() -> None:
+    header, *rows = (SAMPLES / "cic2017_ml.csv").read_text(encoding="cp1252").splitlines()
+    names = [name.strip() for name in header.split(",")]
+    first = names.index("Fwd Header Length")
+    cells = rows[0].split(",")
+    cells[names.index("Fwd Header Length", first + 1)] = "7"
+    found = read("\n".join([header, ",".join(cells)]) + "\n").rows["cic_fwd_header_length_bytes"].to_list()
+    assert found == [float(cells[first])] != [7.0]
+
+
 def test_columns_that_a_variant_lacks_are_null() -> None:
     rows = read((SAMPLES / "cic2017_ml.csv").read_bytes()).rows
     assert [rows[name].null_count() for name in ("ts", "orig_h", "proto", "cic_tcp_time_us")] == [5] * 4

@@ -171,3 +171,19 @@ def test_labels_of_the_botnet_capture_have_three_kinds(shared_data: SharedData) 
     by_kind = dict(rows.group_by("is_attack").agg(pl.len()).iter_rows())
     assert by_kind == {True: 3373, False: 1937, None: 37}
     assert set(rows["label"]) == {label_name("Malicious/External-Attack-to-Device"), BENIGN, BACKGROUND}
+
+
+@pytest.mark.parametrize(
+    ("file", "apart", "duplicates"),
+    [
+        ("kdd99/kddcup.data_10_percent.gz", "raw_line", 348_435),
+        ("unsw-nb15/UNSW_NB15_training-set.csv", "meta_unsw_id", 26_387),
+        ("nsl-kdd/KDDTrain+.txt", "raw_line", 0),
+    ],
+)
+def test_rows_that_differ_in_the_file_differ_in_what_is_read(
+    file: str, apart: str, duplicates: int, shared_data: SharedData
+) -> None:
+    data, reader = content(shared_data, file), READERS[EXPECTED[file][0]]
+    rows = pl.concat(batch.rows for batch in reader.read(io.BytesIO(data), source=file)).drop({"raw_line", apart})
+    assert rows.height - rows.n_unique() == duplicates

@@ -139,6 +139,20 @@ def test_native_columns_carry_their_format_and_never_hide_a_canonical_one(reader
     assert reader.shortcut_columns.keys() <= {*reader.native_columns, *CONNECTION_SCHEMA}
 
 
+@pytest.mark.parametrize(
+    ("reader", "columns"),
+    [
+        ("cicflowmeter", "resp_p cic_fwd_init_window_bytes cic_bwd_init_window_bytes cic_fwd_segment_size_min_bytes"),
+        ("unsw_nb15", "unsw_sttl unsw_dttl unsw_ct_state_ttl"),
+        ("unsw_nb15_raw", "unsw_sttl unsw_dttl unsw_ct_state_ttl"),
+        ("nf_tables", "nf_min_ttl nf_max_ttl"),
+        ("suricata_eve", "eve_alerted"),
+    ],
+)
+def test_columns_that_give_the_label_away_are_known(reader: str, columns: str) -> None:
+    assert READERS[reader].shortcut_columns.keys() == set(columns.split())
+
+
 def test_a_sample_is_recognised_by_its_own_reader_alone(name: str) -> None:
     format_name, variant, _ = SAMPLES[name]
     head = Head(sample(name), complete=True)

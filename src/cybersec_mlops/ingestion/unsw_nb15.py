@@ -105,7 +105,7 @@ class UNSWNB15:
 
     def recognise(self, head: Head) -> Recognition | Refusal | None:
         """Recognise the header's names."""
-        names = [name.casefold() for name in names_of(head.data.partition(b"\n")[0])]
+        names = [folded(name) for name in names_of(head.data.partition(b"\n")[0])]
         known = set(names) & _TARGETS.keys()
         if set(names) >= _RAW_49:
             return Refusal(
@@ -142,11 +142,20 @@ class UNSWNB15:
         return read_table(self, table, stream, batch_bytes=batch_bytes)
 
 
+def folded(name: str) -> str:
+    """Return a column's name without case and blanks, which the publisher's own lists have inside names.
+
+    >>> folded("ct_src_ ltm ")
+    'ct_src_ltm'
+    """
+    return "".join(name.split()).casefold()
+
+
 def _form(names: list[str]) -> Form | None:
     columns: list[Column | None] = []
     targets: set[str] = set()
     for name in names:
-        target = _TARGETS.get(name.casefold())
+        target = _TARGETS.get(folded(name))
         columns.append(None if target is None or target in targets else _column(target))
         targets.add(target or "")
     if any(target not in targets for name, target in _TARGETS.items() if name not in _OPTIONAL):

@@ -32,7 +32,7 @@ from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.screening import Rule, below_zero, missing, not_whole, outside
 from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table
-from cybersec_mlops.ingestion.unsw_nb15 import label_name
+from cybersec_mlops.ingestion.unsw_nb15 import folded, label_name
 
 NAME: Final = "unsw_nb15_raw"
 
@@ -130,7 +130,7 @@ class UNSWNB15Raw:
         first = names_of(head.data.removeprefix(BOM).lstrip(b"\r\n").partition(b"\n")[0])
         if _is_row(first):
             return Recognition(NAME, "no header", has_time=True, notes=("labelled",))
-        names = [_folded(name) for name in first]
+        names = [folded(name) for name in first]
         if not set(names) >= _TELLING:
             return None
         if lacking := [name for name in _COLUMNS if name not in names]:
@@ -143,7 +143,7 @@ class UNSWNB15Raw:
             return Refusal(
                 "a raw UNSW-NB15 table with a header and no rows", hint="give a table with connections", passable=True
             )
-        ignored = tuple(name for name in first if _folded(name) not in _COLUMNS)
+        ignored = tuple(name for name in first if folded(name) not in _COLUMNS)
         return Recognition(NAME, "header", has_time=True, ignored=ignored, notes=("labelled",))
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
@@ -151,10 +151,6 @@ class UNSWNB15Raw:
         del source  # the format has no error of its own
         table = Table(_form_of_header, _form_of_row, encoding="cp1252", expected="one with the raw files' 49 values")
         return read_table(self, table, stream, batch_bytes=batch_bytes)
-
-
-def _folded(name: str) -> str:
-    return "".join(name.split()).casefold()
 
 
 def _is_row(cells: list[str]) -> bool:
@@ -170,11 +166,11 @@ def _form_of_row(cells: list[str]) -> Form | None:
 
 
 def _form_of_header(names: list[str]) -> Form | None:
-    folded = [_folded(name) for name in names]
-    if not set(folded) >= _COLUMNS.keys():
+    found = [folded(name) for name in names]
+    if not set(found) >= _COLUMNS.keys():
         return None
-    first = {name: folded.index(name) for name in _COLUMNS}
-    columns = tuple(_COLUMNS.get(name) if first.get(name) == place else None for place, name in enumerate(folded))
+    first = {name: found.index(name) for name in _COLUMNS}
+    columns = tuple(_COLUMNS.get(name) if first.get(name) == place else None for place, name in enumerate(found))
     return _form(Layout(",", columns))
 
 
