@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from cybersec_mlops.hidden import HIDDEN
+
 if TYPE_CHECKING:
     from cybersec_mlops.audit.events import RunSummary
 
@@ -25,7 +27,7 @@ PROGRESS_LOGGER = "cybersec_mlops.progress"
 """Where `pipeline.phase` tells of its progress."""
 WAITING_LOGGER = "cybersec_mlops.waiting"
 """Where `waiting` tells what a run waits for."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(f"[{HIDDEN}]")
 _STATUS_STYLE = {"completed": "green", "rejected": "yellow", "failed": "red", "interrupted": "red"}
 
 

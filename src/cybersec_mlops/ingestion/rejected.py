@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 import polars as pl
 
 from cybersec_mlops.connections import REJECTED_TEXT_LIMIT
+from cybersec_mlops.hidden import HIDDEN
 from cybersec_mlops.ingestion.reader import REJECTED_ROWS
 
-_DIRECTION: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-"""What turns the direction of text or ends a line; `presentation` and the alerts leave out the same."""
-_CONTROL: Final = {
-    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9},
-    **{code: f"\\u{code:04x}" for code in _DIRECTION},
-}
+_HIDDEN: Final = re.compile(f"[{HIDDEN}\n]")
 
 
 def printable(text: str, limit: int = REJECTED_TEXT_LIMIT) -> str:
-    r"""Return the beginning of a hostile text with its control and direction characters written out, except tabs.
+    r"""Return the beginning of a hostile text with what is obeyed or not seen written out, except tabs.
 
     >>> printable("a\x1b[31m\tb", limit=8)
     'a\\x1b[31'
     """
-    return text[:limit].translate(_CONTROL)[:limit]
+    return _HIDDEN.sub(lambda found: _escape(ord(found[0])), text[:limit])[:limit]
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Located(Protocol):

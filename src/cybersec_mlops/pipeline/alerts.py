@@ -17,13 +17,14 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cybersec_mlops.config import Settings
 from cybersec_mlops.errors import CybersecMlopsError
+from cybersec_mlops.hidden import HIDDEN
 from cybersec_mlops.pipeline.phase import describe_error
 
 LOG = logging.getLogger("cybersec_mlops.alerts")
 LIMIT: Final = 1500
 """Characters of an error that an alert repeats."""
 _SECRET_NAME: Final = re.compile(r"SECRET|PASSWORD|TOKEN|API_KEY|AUTH_STRING|ALERT_URLS|CUSTOM_HEADERS")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL: Final = re.compile(f"[{HIDDEN}]")
 _alerted: set[str] = set()
 _lock = threading.Lock()
 

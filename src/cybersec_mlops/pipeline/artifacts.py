@@ -11,8 +11,10 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from cybersec_mlops.hidden import HIDDEN
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>&$~])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(f"[{HIDDEN}\t\n]")
 
 
 def escape_markdown(text: object, limit: int = 200) -> str:
