@@ -35,6 +35,19 @@ def test_what_was_made_before_a_failure_comes_first() -> None:
         next(results)
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_nothing_is_made_after_a_failure(before: int) -> None:
+    results = in_order(abs, map(lambda item: 6 // item, [*[1] * before, 0, 2]))  # noqa: C417 - goes on after a failure
+    assert [next(results) for _ in range(before)] == [6] * before
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_a_single_item_needs_no_thread() -> None:
+    assert list(in_order(lambda _: threading.current_thread(), [1])) == [threading.current_thread()]
+    assert list(in_order(abs, [])) == []
+
+
 def test_the_work_fails_in_its_turn() -> None:
     results = in_order(lambda item: 6 // item, [1, 2, 0, 3])
     assert [next(results), next(results)] == [6, 3]

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Final, TypeVar
+from itertools import islice
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,28 +24,44 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
     """Yield ``work(item)`` for each item, in their order.
 
     The items are made in the caller's thread; its context (the limits) holds for the work too. What making an item or
-    the work on one raises is raised after the results of all items before it.
+    the work on one raises is raised after the results of all items before it. A single item needs no thread.
 
     >>> list(in_order(abs, [-3, 2, -1]))
     [3, 2, 1]
     """
+    source = _Source(items)
+    if len(begun := [*source.take(2)]) < 2:
+        yield from map(work, begun)
+        source.check()
+        return
     pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="block")
-    waiting: deque[Future[Result]] = deque()
-    failure: Exception | None = None
-    source = iter(items)
+    waiting = deque[Future[Result]]()
     try:
-        while failure is None:
-            try:
-                waiting.append(pool.submit(copy_context().run, work, next(source)))
-            except StopIteration:
-                break
-            except Exception as error:  # noqa: BLE001 - raised below, when its turn has come
-                failure = error
+        while begun or (begun := [*source.take(1)]):
+            waiting.append(pool.submit(copy_context().run, work, begun.pop(0)))
             if len(waiting) > at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-    if failure is not None:
-        raise failure
+    source.check()
+
+
+class _Source(Generic[Item]):
+    """Items, and what making one of them raised, which is kept until its turn has come."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items, self._failure = iter(items), list[Exception]()
+
+    def take(self, count: int) -> Iterator[Item]:
+        """Give the next few, fewer at the end."""
+        try:
+            yield from islice(self._items, 0 if self._failure else count)
+        except Exception as error:  # noqa: BLE001 - raised by `check`
+            self._failure.append(error)
+
+    def check(self) -> None:
+        """Raise what making an item raised."""
+        for failure in self._failure:
+            raise failure

@@ -255,17 +255,16 @@ def _add(found: Inspected, batch: Batch, reasons: Counter[str]) -> None:
     add_skipped(found.skipped, batch.skipped)
     for name, count in batch.nulled.items():
         found.nulled[name] = found.nulled.get(name, 0) + count
-    times = batch.rows["ts"].drop_nulls()
-    if not times.is_empty():
-        first, last = times.min(), times.max()
-        assert isinstance(first, datetime)
-        assert isinstance(last, datetime)
+    first, last = batch.rows["ts"].min(), batch.rows["ts"].max()
+    if isinstance(first, datetime) and isinstance(last, datetime):
         found.first = first if found.first is None else min(found.first, first)
         found.last = last if found.last is None else max(found.last, last)
-    for label, count in batch.rows["label"].drop_nulls().value_counts(sort=True).iter_rows():
+    labels = batch.rows["label"]
+    labelled = labels.null_count() < len(labels)
+    for label, count in labels.drop_nulls().value_counts(sort=True).iter_rows() if labelled else ():
         name = label if label in found.labels or len(found.labels) < MAX_LABELS else OTHER_LABELS
         found.labels[name] = found.labels.get(name, 0) + count
-    for group in batch.rejected.partition_by("reason", maintain_order=True):
+    for group in batch.rejected.partition_by("reason", maintain_order=True) if batch.rejected.height else ():
         reason = group["reason"][0]
         shown = group.head(max(0, EXAMPLES - reasons[reason])).select("raw_line", "reason", "field", "detail")
         found.examples += shown.rename({"raw_line": "line"}).to_dicts()
@@ -280,8 +279,8 @@ class _Hosts:
 
     def add(self, rows: pl.DataFrame) -> None:
         if len(self._seen) < MAX_HOSTS:
-            both = pl.concat([rows["orig_h"], rows["resp_h"].alias("orig_h")]).drop_nulls().unique()
-            self._seen = pl.concat([self._seen, both.hash().alias("")]).unique().head(MAX_HOSTS)
+            found = (rows[name].drop_nulls().hash().alias("") for name in ("orig_h", "resp_h"))
+            self._seen = pl.concat([self._seen, *found]).unique().head(MAX_HOSTS)
 
     @property
     def count(self) -> int | None:

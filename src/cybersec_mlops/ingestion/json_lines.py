@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
+import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -264,6 +265,6 @@ def _values_of_lines(head: Head) -> Iterator[Any]:
     lines = head.data.removeprefix(BOM).splitlines()
     for line in lines if head.complete else lines[:-1]:
         try:
-            yield json.loads(line)
-        except (ValueError, RecursionError):
+            yield orjson.loads(line)
+        except ValueError:
             continue

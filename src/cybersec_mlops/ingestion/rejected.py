@@ -27,6 +27,9 @@ def _escape(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+_NONE: Final = pl.DataFrame(schema=REJECTED_ROWS)
+
+
 class Located(Protocol):
     """Rows that can be shown: lines of a text, or records of a table."""
 
@@ -63,4 +66,6 @@ class Rejected:
 
     def frame(self) -> pl.DataFrame:
         """Return everything as `REJECTED_ROWS`, in the order of the lines."""
+        if not self._rows:
+            return _NONE
         return pl.DataFrame(sorted(self._rows, key=lambda row: row[0]), schema=REJECTED_ROWS, orient="row")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
 from cybersec_mlops.ingestion.in_order import in_order
+from cybersec_mlops.ingestion.json_lines import objects_of
 from cybersec_mlops.ingestion.lines import BOM, clean, read_lines
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
@@ -128,7 +128,7 @@ def _label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _recognise_json(head: Head) -> Recognition | Refusal | None:
-    records = [(record_kind(record), record) for record in _records(head)]
+    records = [(record_kind(record), record) for record in objects_of(head)]
     kinds = Counter(kind for kind, _ in records)
     if kinds["conn"]:
         names = {name for kind, record in records if kind == "conn" for name in record}
@@ -143,17 +143,6 @@ def _recognise_json(head: Head) -> Recognition | Refusal | None:
     more = "" if head.complete else f" in its first {len(head.data) >> 20} MiB"
     hint = _CONN_HINT if head.complete else f"{_CONN_HINT}; if connections follow later, name the format: {NAME}"
     return Refusal(f"Zeek JSON of another type{more}: {logs}, expected conn.log", hint=hint, passable=True)
-
-
-def _records(head: Head) -> Iterator[dict[str, Any]]:
-    lines = head.data.removeprefix(BOM).splitlines()
-    for line in lines if head.complete else lines[:-1]:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            yield record
 
 
 _TELLTALES: Final = (
