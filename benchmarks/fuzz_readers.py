@@ -165,7 +165,7 @@ def seeds_of(target: str) -> Iterator[bytes]:
 
 def _few_lines(content: bytes) -> bytes:
     lines = content.splitlines(keepends=True)
-    comments = sum(line.startswith(b"#") for line in lines)
+    comments = sum(line.startswith((b"#", b"@", b"%")) for line in lines)
     return b"".join(lines[: comments + SEED_LINES])
 
 
@@ -184,7 +184,9 @@ def _packed(content: bytes) -> Iterator[bytes]:
 
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a", content)
+        archive.mkdir("d")
+        archive.writestr("d/a", content)
+        archive.writestr("__MACOSX/d/._a", b"x")
     yield from (gzip.compress(content), bz2.compress(content), zstandard.compress(content))
     yield from (lzma.compress(content), lzma.compress(content, lzma.FORMAT_ALONE))
     yield file.getvalue()
