@@ -38,8 +38,7 @@ from tests.ingestion.exports import (
     v9,
 )
 
-from cybersec_mlops.ingestion import netflow
-from cybersec_mlops.ingestion.netflow import NetFlow
+from cybersec_mlops.ingestion.netflow import ROW_BYTES, NetFlow
 from cybersec_mlops.ingestion.reader import REJECTED_ROWS, Head, Recognition, batch_schema
 
 REVERSE = 29305
@@ -288,14 +287,6 @@ def test_records_without_a_template_are_set_aside_and_said() -> None:
     assert read.rejected["text"][0].startswith(host("10.1.0.1").hex())
 
 
-def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netflow, "WAITING_BYTES", 3_000)
-    early = b"".join(v9(set_of(300 + place, basic())) for place in range(20))
-    read = Read(early + v9(set_of(0, template(319, BASIC))))
-    assert read.rows.height == 1
-    assert read.reasons == ["no_template"] * 19
-
-
 def test_a_template_counts_for_its_source_alone() -> None:
     data = v9(set_of(0, template(256, BASIC)), source=1) + v9(set_of(256, basic()), source=2)
     assert Read(data).reasons == ["no_template"]
@@ -421,7 +412,7 @@ def test_many_small_records_are_several_batches() -> None:
     fields = ((8, 4), (12, 4), (4, 1))
     records = (host("10.1.0.1") + host("10.1.0.2") + b"\x11") * 7_000
     data = ipfix(set_of(2, template(400, fields))) + ipfix(set_of(400, records)) * 3
-    read = Read(data, batch_bytes=7_000 * netflow.ROW_BYTES)
+    read = Read(data, batch_bytes=7_000 * ROW_BYTES)
     assert [batch.rows.height for batch in read.batches] == [7_000] * 3
 
 
