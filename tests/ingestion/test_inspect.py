@@ -35,6 +35,17 @@ def test_a_file_is_described() -> None:
     assert found.notes[0] == "its times have no zone; they are read as UTC"
 
 
+def test_the_name_of_a_file_says_nothing(tmp_path: Path) -> None:
+    data = (SAMPLES / "unsw_nb15.csv").read_bytes()
+    told = []
+    for name in ("UNSW_NB15_training-set.csv", "UNSW_NB15_testing-set.csv", "KDDTrain+.arff", "conn.log.gz"):
+        (tmp_path / name).write_bytes(data)
+        (found,) = inspected(tmp_path / name)
+        told.append({**found.to_dict(), "source": None})
+    assert told[0]["format"] == "unsw_nb15"
+    assert told == told[:1] * 4
+
+
 def test_every_sample_is_usable_and_every_row_accounted_for() -> None:
     mapping = load_mapping(str(Path(__file__).parents[2] / "examples" / "mapping.toml")).reader
     for found in inspect_sources([str(SAMPLES)], mappings=[mapping]):

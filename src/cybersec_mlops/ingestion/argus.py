@@ -136,8 +136,8 @@ class Argus:
             return Refusal(
                 f"a table like Argus's, whose columns are not those of the format: missing {', '.join(lacking)}; "
                 f"not known: {', '.join(printable(name, 30) for name in extra[:8]) or 'none'}",
-                hint="export it with ra -n -s stime dur proto saddr sport dir daddr dport state stos dtos pkts bytes "
-                "sbytes spkts",
+                hint="export it with ra -n -u -c , -s stime dur proto saddr sport dir daddr dport state stos dtos pkts "
+                "bytes spkts sbytes",
                 line=1,
             )
         if head.complete and len(head.data.strip().splitlines()) < 2:
