@@ -242,6 +242,13 @@ def test_an_end_that_is_none_sets_its_row_aside(end: str, reason: str) -> None:
     assert found.rejected.select("raw_line", "reason", "field").rows() == [(2, reason, "duration_s")]
 
 
+def test_a_sample_of_other_columns_has_the_same_connections() -> None:
+    rows, same = read((SAMPLES / "argus_ra.csv").read_bytes()).rows, read(COMMAS).rows
+    apart = ("label", "label_original", "is_attack", "orig_bytes", "resp_bytes", "argus_stos", "argus_dtos")
+    assert rows.drop(apart).equals(same.drop(apart))
+    assert rows["resp_bytes"].to_list() == [482, 169, 0, 0, 46297]
+
+
 def test_bytes_of_one_side_alone_are_refused_with_what_is_missing() -> None:
     answer = Argus().recognise(Head(columns("-TotBytes"), complete=True))
     assert isinstance(answer, Refusal)

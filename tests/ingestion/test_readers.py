@@ -32,6 +32,7 @@ SAMPLES = {
     "suricata_eve.json": ("suricata_eve", "json", 6),
     "argus_commas.csv": ("argus", "commas", 5),
     "argus_tabs.csv": ("argus", "tabs", 5),
+    "argus_ra.csv": ("argus", "commas", 5),
     "argus_ctu13.csv": ("argus", "commas", 5),
     "cic2017_ml.csv": ("cicflowmeter", "cic2017-ml", 5),
     "cic2017_flows.csv": ("cicflowmeter", "cic2017-flows", 5),
