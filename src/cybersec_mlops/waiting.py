@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -28,18 +29,70 @@ def waiting_for(what: str, *, first_s: float = FIRST_S) -> Iterator[None]:
     first_s : float
         Seconds.
     """
-    over = threading.Event()
-    threading.Thread(target=_watch, args=(what, over, first_s), daemon=True, name="waiting").start()
+    wait = _Wait(what, first_s, time.monotonic())
+    _WATCH.add(wait)
     try:
         yield
     finally:
-        over.set()
+        _WATCH.remove(wait)
 
 
-def _watch(what: str, over: threading.Event, first_s: float) -> None:
-    began = time.monotonic()
-    while not over.wait(first_s):
-        tell(what, f"{time.monotonic() - began:.0f} s so far", every_s=first_s)
+class _Wait:
+    """Something that is waited for."""
+
+    __slots__ = ("began", "due", "every_s", "what")
+
+    def __init__(self, what: str, every_s: float, began: float) -> None:
+        self.what, self.every_s, self.began = what, every_s, began
+        self.due = began + every_s
+
+
+class _Watch:
+    """One thread that looks after all that is waited for: to start one for each costs more than most waits take."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open = set[_Wait]()
+        self._wakes: float | None = None
+        """When the thread looks again; None where there is no thread."""
+
+    def add(self, wait: _Wait) -> None:
+        with self._changed:
+            self._open.add(wait)
+            if self._wakes is None:
+                self._wakes = wait.due
+                threading.Thread(target=self._run, daemon=True, name="waiting").start()
+            elif wait.due < self._wakes:
+                self._changed.notify()
+
+    def remove(self, wait: _Wait) -> None:
+        with self._changed:
+            self._open.discard(wait)
+
+    def _run(self) -> None:
+        while (late := self._late()) is not None:
+            for wait, seconds in late:
+                tell(wait.what, f"{seconds:.0f} s so far", every_s=wait.every_s)
+
+    def _late(self) -> list[tuple[_Wait, float]] | None:
+        """Sleep until something has taken long; None where nothing was waited for all the while."""
+        with self._changed:
+            now = time.monotonic()
+            self._wakes = min((wait.due for wait in self._open), default=now + FIRST_S)
+            self._changed.wait(self._wakes - now)
+            if not self._open and time.monotonic() >= self._wakes:
+                self._wakes = None
+                return None
+            return [self._told(wait) for wait in self._open if wait.due <= time.monotonic()]
+
+    def _told(self, wait: _Wait) -> tuple[_Wait, float]:
+        now = time.monotonic()
+        wait.due = now + wait.every_s
+        return wait, now - wait.began
+
+
+_WATCH: Final = _Watch()
+os.register_at_fork(after_in_child=lambda: _Watch.__init__(_WATCH))  # its thread is not there
 
 
 def tell(what: str, how: str, *, every_s: float = FIRST_S) -> None:
