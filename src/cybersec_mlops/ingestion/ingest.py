@@ -32,7 +32,8 @@ from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.streams import HashedReader
 
-CHUNK_BYTES: Final = 8 << 20
+CHUNK_BYTES: Final = 1 << 20
+"""A piece of a file: read, hashed and counted while it is in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +172,13 @@ def inspect_original(
     """
     with source.open() as file, HashedReader(_chunks(file, source)) as hashing:
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
-        stream = io.BufferedReader(content, HEAD_BYTES)
-        head = read_head(stream)
+        beginning = io.BufferedReader(content, HEAD_BYTES)  # kept, since it closes the content when it goes
+        head = read_head(beginning)
         found = what_is(head, format=format, mappings=mappings)
         answer = (found.recognition if source.joined else found.otherwise) if isinstance(found, JoinedLog) else found
         if not isinstance(answer, Recognition):
             raise refused(answer, source=source.name)
-        while stream.read(CHUNK_BYTES):
-            pass
+        content.drain()
         sha256 = hashing.sha256()
     return Original(
         sha256=sha256,
