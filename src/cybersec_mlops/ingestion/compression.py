@@ -158,13 +158,7 @@ class Decompressed(io.RawIOBase):
 
     def _next(self, size: int) -> bytes:
         if self._member is None:
-            if not self._data:
-                self._more()
-            if len(self._data) <= size:
-                found, self._data = self._data, b""
-            else:
-                found, self._data = self._data[:size], self._data[size:]
-            return found
+            return self._stored(size)
         while True:
             if self._member.eof and not self._start_member():
                 return b""
@@ -180,6 +174,15 @@ class Decompressed(io.RawIOBase):
                 raise self._unsupported(f"is {error}, expected one file, deflated") from error
             except (zlib.error, OSError, EOFError, _lzma_error()) as error:
                 self._fail(f"the {self.compression} stream is damaged ({error})")
+
+    def _stored(self, size: int) -> bytes:
+        if not self._data:
+            self._more()
+        if len(self._data) <= size:  # handed on as it is: a slice would be a copy
+            found, self._data = self._data, b""
+        else:
+            found, self._data = self._data[:size], self._data[size:]
+        return found
 
     def _start_member(self) -> bool:
         """Begin the next of several members; zeros behind the last are padding."""
