@@ -64,6 +64,13 @@ def fit_prototypes(places: Places, *, count: int, seed: int) -> Places:
     ndarray of float32, shape (prototypes, columns)
         Multiples of 1/256, no two alike.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1):  # so small are the products that threads cost more than they give
+        return _fit(places, count, seed)
+
+
+def _fit(places: Places, count: int, seed: int) -> Places:
     distinct = np.unique(places, axis=0)
     if distinct.shape[0] > ROWS_PER_PROTOTYPE * count:
         chosen = np.random.default_rng(seed).choice(distinct.shape[0], ROWS_PER_PROTOTYPE * count, replace=False)
@@ -80,10 +87,11 @@ def _far_apart(rows: Places, count: int) -> Places:
     points: NDArray[Any] = rows.astype(_exact(rows), copy=False)
     middle = np.rint(rows.astype(np.float64).mean(axis=0) * STEP) / STEP
     chosen = [int(_norms(rows - middle).argmin())]
+    halves = _norms(points) / 2
     nearest = np.full(rows.shape[0], np.inf, dtype=points.dtype)
     while len(chosen) < count:
-        differences = points - points[chosen[-1]]
-        np.minimum(nearest, np.einsum("ij,ij->i", differences, differences), out=nearest)
+        last = chosen[-1]
+        np.minimum(nearest, halves - points @ points[last] + halves[last], out=nearest)  # half a square, exact
         chosen.append(int(nearest.argmax()))
     return rows[chosen]
 
