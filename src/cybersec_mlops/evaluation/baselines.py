@@ -104,5 +104,5 @@ def _stump(encoder: Encoder, fit: pl.DataFrame, test: pl.DataFrame, seed: int) -
         shown = ", ".join(commonest[:3]) + (", ..." if len(commonest) > 3 else "")
         rule = f"{name} is one of the {len(commonest)} commonest values ({shown}) or not"
     else:
-        rule = f"{name} <= {cut:.6g} or not"
+        rule = f"{name} <= {cut:.6g} or not" if np.isfinite(cut) else f"{name} is known or missing"
     return "decision stump", rule, stump.predict_proba(encoder.encode(test))[:, 1].astype(np.float64)
