@@ -73,3 +73,41 @@ def test_another_start_is_waited_for_with_a_limit(tmp_path: Path, monkeypatch: p
         with pytest.raises(PlatformError, match="another run has been starting") as caught:
             EmbeddedServer(tmp_path)
     assert "starting.lock" in caught.value.hint
+
+
+WRITES = """
+import asyncio
+from cybersec_mlops.pipeline.embedded_server import _lock_before_reading
+_lock_before_reading()
+from sqlalchemy import text
+from prefect.server.database import provide_database_interface
+
+async def add(db, read, wrote):
+    async with db.session_context(begin_transaction=True) as session:
+        await session.execute(text("SELECT count(*) FROM counted"))
+        read.set()
+        if wrote is not None:
+            await asyncio.wait([asyncio.ensure_future(wrote.wait())], timeout=0.5)
+        await session.execute(text("INSERT INTO counted VALUES (1)"))
+
+async def main():
+    db = provide_database_interface()
+    async with db.session_context(begin_transaction=True) as session:
+        await session.execute(text("CREATE TABLE counted (n INTEGER)"))
+    read, wrote = asyncio.Event(), asyncio.Event()
+    first = asyncio.create_task(add(db, read, wrote))
+    await read.wait()
+    await add(db, asyncio.Event(), None)
+    wrote.set()
+    await first
+    async with db.session_context() as session:
+        print((await session.execute(text("SELECT count(*) FROM counted"))).scalar())
+
+asyncio.run(main())
+"""
+
+
+def test_a_transaction_that_reads_first_waits_for_the_writer_before_it(tmp_path: Path) -> None:
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", WRITES], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("2\n", 0), done.stderr[-2000:]

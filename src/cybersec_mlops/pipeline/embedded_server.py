@@ -18,10 +18,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TextIO
 
 from cybersec_mlops.errors import PlatformError
+from cybersec_mlops.pipeline.loading import loading
 from cybersec_mlops.waiting import waiting_for
 
 STARTUP_TIMEOUT_S: Final = 180
@@ -73,12 +75,26 @@ class EmbeddedServer:
             "PREFECT__SERVER_EPHEMERAL": "1",
             "PREFECT__SERVER_FINAL": "1",
             "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",  # no flow here uses one, and it imports every collection
+            "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # which it does as well, to see whether it must
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         }
 
     def client_environment(self) -> dict[str, str]:
         """Return what Prefect in this process must find in the environment before it is imported."""
-        return {**QUIET, "PREFECT_HOME": str(self._home), "PREFECT_API_URL": self.api_url}
+        return {
+            **QUIET,
+            "PREFECT_HOME": str(self._home),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",  # it has no browser, and is asked by each client anew
+            "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",  # the same installation
+        }
+
+    def waiting(self) -> Future[None]:
+        """Wait in a thread, so that this one can go on meanwhile; the result raises what `wait` raises."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="server-wait")
+        ready = pool.submit(self.wait)
+        pool.shutdown(wait=False)
+        return ready
 
     def wait(self) -> None:
         """Return when the server answers.
@@ -162,9 +178,23 @@ def _end_with_parent(parent: int) -> None:
 
 def _serve(descriptor: int, parent: int) -> None:
     _end_with_parent(parent)
-    import uvicorn
+    with loading():
+        import prefect.server.api.server  # noqa: F401
+        import uvicorn
 
+    _lock_before_reading()
     uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+
+
+def _lock_before_reading() -> None:
+    """Let a transaction take SQLite's lock when it begins, and not at its first write.
+
+    One that read before another wrote cannot write any more: the server answers 503, and its client waits for seconds.
+    """
+    from prefect.server.database.configurations import AioSqliteConfiguration as Configuration
+
+    begin = Configuration.begin_transaction
+    Configuration.begin_transaction = lambda self, session, *_, **__: begin(self, session, True)  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

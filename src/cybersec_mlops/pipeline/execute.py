@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from cybersec_mlops.audit.events import StoredEvent
 from cybersec_mlops.config import RunSpec, Settings
 from cybersec_mlops.errors import CybersecMlopsError, GateError
 from cybersec_mlops.pipeline.embedded_server import embedded_server
+from cybersec_mlops.pipeline.loading import import_until, loading
 from cybersec_mlops.pipeline.orchestrator import READY_TIMEOUT_S, server_failure, tell_of_retries, wait_for_api
 from cybersec_mlops.pipeline.scratch import remove_mine, scratch_folder
 from cybersec_mlops.pipeline.termination import EXIT_CODE, Terminated, ending_on_sigterm
@@ -47,6 +49,7 @@ class Performed:
             sys.stderr.flush()
             remove_mine()
             os._exit(self.exit_code)
+        gc.freeze()  # else the interpreter looks through all that was imported once more, for a second
         raise SystemExit(self.exit_code)
 
 
@@ -102,10 +105,11 @@ def prefect_server(*, verbose: bool) -> Iterator[Session]:
     with embedded_server(Settings.load().home / "prefect") as server:
         os.environ.update(server.client_environment())
         try:
-            from cybersec_mlops.pipeline import full_mlops_flow  # noqa: F401 - imports while the server starts
-            from cybersec_mlops.pipeline.compat import no_heartbeat, use_api
+            with loading():  # while the server starts
+                from cybersec_mlops.pipeline import full_mlops_flow  # noqa: F401
+                from cybersec_mlops.pipeline.compat import no_heartbeat, use_api
 
-            server.wait()
+                import_until(server.waiting())
             with use_api(server.api_url), no_heartbeat():  # nobody looks after zombies on a server of our own
                 try:
                     yield session
