@@ -17,6 +17,7 @@ help:  ## Say what there is
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src  # as pip does with what it copies
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp requirements/dev.txt
