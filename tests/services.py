@@ -39,11 +39,19 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A running PostgreSQL."""
-    folder = Path(tempfile.mkdtemp(prefix="cybersec-mlops-postgres-"))  # as root, pytest's own folder is out of reach
+    # As root, pytest's own folder is out of reach of the account that PostgreSQL then has.
+    folder = Path(tempfile.mkdtemp(prefix="cybersec-mlops-postgres-", dir=_memory()))
     server = Postgres.start(folder, settings=FAST_AND_LOSE)
     yield server
     server.stop()
     shutil.rmtree(folder)
+
+
+def _memory(place: Path = Path("/dev/shm")) -> Path | None:
+    """Return where files are in memory: a backend waits for the disk when it starts, and others may keep that busy."""
+    if not place.is_dir() or not os.access(place, os.W_OK) or os.statvfs(place).f_flag & os.ST_NOEXEC:
+        return None
+    return place if shutil.disk_usage(place).free > 2**31 else None
 
 
 @pytest.fixture(scope="session")
