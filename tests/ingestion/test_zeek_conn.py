@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cybersec_mlops.errors import DataError
+from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion.reader import Head, Recognition, Refusal
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn, record_kind
 
@@ -75,10 +75,43 @@ def test_a_header_without_fields_is_refused() -> None:
     assert "#fields" in answer.message
 
 
-def test_a_json_array_is_refused_with_the_way_out() -> None:
-    answer = recognise("[" + (SAMPLES / "zeek_conn.json").read_text().replace("\n", ",\n") + "]")
-    assert isinstance(answer, Refusal)
-    assert "jq -c" in answer.hint
+def test_one_json_array_reads_as_its_records_on_lines_do() -> None:
+    lines = (SAMPLES / "zeek_conn.json").read_text()
+    array = "[" + ",\n".join(lines.splitlines()) + "]"
+    answer = recognise(array)
+    assert isinstance(answer, Recognition)
+    assert (answer.format, answer.variant) == ("zeek_conn", "array")
+    (one,), (other,) = (ZeekConn().read(io.BytesIO(text.encode()), source="conn.json") for text in (array, lines))
+    assert one.rows.equals(other.rows)
+    assert one.rejected.equals(other.rejected)
+
+
+def test_an_array_that_ends_early_is_an_error_with_the_way_out() -> None:
+    lines = (SAMPLES / "zeek_conn.json").read_text().splitlines()
+    with pytest.raises(DataError, match=r"^conn\.json: a JSON array that cannot be read to its end") as caught:
+        list(ZeekConn().read(io.BytesIO(("[" + ",".join(lines)).encode()), source="conn.json"))
+    assert "jq -c" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("time", "noted"), [("2024-06-10T06:13:20.5", True), ("2024-06-10T06:13:20.5Z", False), ("1718000000.5", False)]
+)
+def test_times_without_a_zone_are_read_in_that_of_the_option_which_is_said(time: str, noted: bool) -> None:
+    record = {"ts": time, "id.orig_h": "192.0.2.1", "id.orig_p": 1, "id.resp_h": "192.0.2.2", "id.resp_p": 2}
+    record |= {"uid": "C", "proto": "tcp", "conn_state": "SF"}
+    tsv = "#fields\t" + "\t".join(record) + "\n" + "\t".join(str(value) for value in record.values()) + "\n"
+    for text in (tsv, json.dumps(record) + "\n"):
+        reader = ZeekConn("Europe/Prague")
+        answer = reader.recognise(Head(text.encode(), complete=True))
+        assert isinstance(answer, Recognition)
+        assert answer.notes == (("its times have no zone; they are read as Europe/Prague",) if noted else ())
+        (batch,) = reader.read(io.BytesIO(text.encode()), source="conn.log")
+        assert batch.rows["ts"].dt.hour().to_list() == [4 if noted else 6]
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown timezone 'Europe/Nowhere'"):
+        ZeekConn("Europe/Nowhere")
 
 
 @pytest.mark.parametrize("data", ["", "a,b\n", "{}\n", '{"event_type":"flow"}\n', "{broken\n", "# a comment\n"])

@@ -56,7 +56,11 @@ def partial(batches: list[JoinedBatch]) -> pl.DataFrame:
     return pl.concat(batch.partial["dns"] for batch in batches if "dns" in batch.partial)
 
 
-@pytest.mark.parametrize(("form", "variant"), [(as_tsv, "tsv"), (as_json, "json")])
+def as_array(*rows: dict[str, object]) -> bytes:
+    return json.dumps(rows, indent=1).encode()
+
+
+@pytest.mark.parametrize(("form", "variant"), [(as_tsv, "tsv"), (as_json, "json"), (as_array, "array")])
 def test_a_log_is_recognised_in_both_forms(form, variant: str) -> None:  # type: ignore[no-untyped-def]
     answer = recognise_joined(Head(form(ROW), complete=True))
     assert answer is not None

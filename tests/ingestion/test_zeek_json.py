@@ -80,7 +80,7 @@ def test_times_are_numbers_or_iso(time: object, expected: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "detail"),
     [
-        ({"ts": "yesterday"}, "bad_time", 'is "yesterday", expected seconds since 1970'),
+        ({"ts": "yesterday"}, "bad_time", 'is "yesterday", expected seconds since 1970 or ISO 8601'),
         ({"ts": None}, "missing_value", "is missing, expected a value"),
         ({"id.orig_p": "http"}, "bad_port", 'is "http", expected a port 0-65535'),
         ({"id.orig_p": 70000}, "bad_port", 'is "70000", expected a port 0-65535'),

@@ -64,6 +64,33 @@ def test_unset_is_null_and_zero_is_zero() -> None:
     assert batch.rows.row(2, named=True)["local_orig"] is None
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("2024-06-10T06:13:20+0000", "2024-06-10T08:13:21.25+02:00"),  # zeek-cut -u, and another zone
+        ("2024-06-10T06:13:20", "1718000001.25"),  # no zone, and then a number
+        ("1718000000", "2024-06-10T06:13:21.250Z"),
+    ],
+)
+def test_times_are_numbers_or_iso_as_zeek_cut_writes_them(times: tuple[str, str]) -> None:
+    batch = read(FIELDS, *(ROW.replace("1718000000.5", time) for time in times))
+    found = batch.rows["ts"].dt.epoch("us").to_list()
+    assert found == [1_718_000_000_000_000, 1_718_000_001_250_000]
+    assert batch.rejected.is_empty()
+
+
+def test_a_time_that_is_neither_is_refused_alone() -> None:
+    rows = [ROW.replace("1718000000.5", time) for time in ("2024-06-10T06:13:20Z", "10 June", "nan", "-")]
+    batch = read(FIELDS, *rows)
+    assert batch.rows["raw_line"].to_list() == [2]
+    assert batch.rejected.select("raw_line", "reason").rows() == [
+        (3, "bad_time"),
+        (4, "bad_time"),
+        (5, "missing_value"),
+    ]
+    assert '"10 June", expected seconds since 1970 or ISO 8601' in batch.rejected["detail"][0]
+
+
 @pytest.mark.parametrize(("separator", "code"), [(",", "\\x2c"), ("|", "\\x7c"), (" ", "\\x20")])
 def test_the_separator_is_that_of_the_header(separator: str, code: str) -> None:
     batch = read(f"#separator {code}", FIELDS.replace("\t", separator), ROW.replace("\t", separator))

@@ -18,6 +18,9 @@ PORT: Final = ("bad_port", "a port 0-65535")
 COUNT: Final = ("bad_count", "a count of 0 or more")
 DURATION: Final = ("bad_duration", "seconds, 0 or more")
 
+PLAIN_ISO: Final = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+"""ISO 8601 without a zone."""
+
 
 def in_seconds(value: pl.Expr, per_second: float) -> pl.Expr:
     """Return a duration in seconds, to the microsecond, the same bits whatever rows stand beside it.
@@ -70,6 +73,15 @@ def checked_zone(timezone: str) -> str:
             f"unknown timezone {timezone!r}", hint='use an IANA name such as "Europe/Prague" or "UTC"'
         ) from error
     return timezone
+
+
+def has_no_zone(time: str) -> bool:
+    """Say whether a text is a time of ISO 8601 that does not say its zone.
+
+    >>> has_no_zone("2014-08-01T12:00:00"), has_no_zone("2014-08-01T12:00:00Z"), has_no_zone("1406894400.5")
+    (True, False, False)
+    """
+    return ":" in time and not (time.endswith("Z") or "+" in time or "-" in time[10:])
 
 
 def parse_times(texts: pl.Series, formats: Sequence[str], timezone: str) -> pl.Series:

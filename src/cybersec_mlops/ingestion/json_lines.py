@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
@@ -19,10 +20,12 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
+from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.limits import current
-from cybersec_mlops.ingestion.lines import BOM, Lines
+from cybersec_mlops.ingestion.lines import BOM, Lines, read_lines
 from cybersec_mlops.ingestion.reader import Head
 from cybersec_mlops.ingestion.rejected import Rejected
+from cybersec_mlops.ingestion.sources import stream_of
 
 CHUNK_BYTES: Final = 1 << 20
 _ARRAY: Final = re.compile(rb"\s*\[\s*[{\]]")
@@ -244,6 +247,29 @@ def array_lines(stream: BinaryIO, *, batch_bytes: int) -> Iterator[Lines]:
             first, pieces, size = first + len(pieces), [], 0
     if pieces:
         yield Lines(b"".join(pieces), first)
+
+
+def record_lines(stream: BinaryIO, *, source: str, batch_bytes: int) -> Iterator[Lines]:
+    """Give the lines of a file, or the values of the JSON array that it is as lines, in blocks.
+
+    Raises
+    ------
+    DataError
+        An array that is damaged or cut off.
+    """
+    beginning = stream.read(CHUNK_BYTES)
+    whole = stream_of(chain([beginning], iter(lambda: stream.read(CHUNK_BYTES), b"")))
+    if not is_array(beginning):
+        yield from read_lines(whole, batch_bytes=batch_bytes)
+        return
+    try:
+        yield from array_lines(whole, batch_bytes=batch_bytes)
+    except ValueError as error:
+        raise DataError(
+            f"a JSON array that cannot be read to its end ({error})",
+            source=source,
+            hint="write it again with one record per line: jq -c '.[]' FILE",
+        ) from error
 
 
 def objects_of(head: Head) -> Iterator[dict[str, Any]]:

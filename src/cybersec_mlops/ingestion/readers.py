@@ -60,7 +60,7 @@ def reader_of(
     format_name : str
         A key of `READERS`, the name of a mapping or of a plug-in's format.
     timezone : str
-        IANA zone of times that do not say theirs (CICFlowMeter's, Argus's, some of Suricata's).
+        IANA zone of times that do not say theirs (CICFlowMeter's, Argus's, some of Suricata's and Zeek's).
     mappings : sequence of Reader
         Formats that mapping files make.
     shared : tuple of bytes
@@ -81,6 +81,6 @@ def reader_of(
         return replace(reader, shared=shared)
     if isinstance(reader, PluginReader):
         return reader.in_zone(timezone)
-    if isinstance(reader, CICFlowMeter | SuricataEVE | Argus | Nfdump | Mapped):
+    if isinstance(reader, ZeekConn | CICFlowMeter | SuricataEVE | Argus | Nfdump | Mapped):
         return replace(reader, timezone=timezone)
     return reader

@@ -20,15 +20,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, BinaryIO, Final
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.connection_rules import (
+    PLAIN_ISO,
     checked_zone,
+    has_no_zone,
     in_seconds,
     not_a_duration,
     not_a_port,
@@ -37,8 +37,6 @@ from cybersec_mlops.ingestion.connection_rules import (
     parse_times,
 )
 from cybersec_mlops.ingestion.json_lines import (
-    CHUNK_BYTES,
-    array_lines,
     broken_lines,
     is_array,
     is_readable,
@@ -47,19 +45,18 @@ from cybersec_mlops.ingestion.json_lines import (
     objects_of,
     objects_only,
     parse_objects,
+    record_lines,
 )
 from cybersec_mlops.ingestion.labels import with_labels
-from cybersec_mlops.ingestion.lines import Lines, clean, read_lines
+from cybersec_mlops.ingestion.lines import Lines, clean
 from cybersec_mlops.ingestion.protocols import keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, HEAD_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import VALUE_LIMIT, Rule, below_zero, conform, missing, screen
-from cybersec_mlops.ingestion.sources import stream_of
 from cybersec_mlops.ingestion.zeek_columns import label_name
 
 NAME: Final = "suricata_eve"
 _FLOW: Final = "flow"
-_PLAIN_TIMES: Final = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 _TIME: Final = "a time like 2021-06-06T15:59:46.457984+0200"
 _NUMBER, _TEXT, _TRUTH = pl.Int64(), pl.String(), pl.Boolean()
 
@@ -152,7 +149,7 @@ class SuricataEVE:
 
     def _notes(self, flows: list[dict[str, Any]], others: str) -> Iterator[str]:
         starts = [str(record["flow"].get("start")) for record in flows if isinstance(record.get("flow"), dict)]
-        if any(len(start) > 10 and not _has_zone(start) for start in starts):
+        if any(has_no_zone(start) for start in starts):
             yield f"its times have no zone; they are read as {self.timezone}"
         if any("label" in record for record in flows):
             yield "labelled"
@@ -163,17 +160,7 @@ class SuricataEVE:
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a log; see `Reader.read`."""
-        blocks = _blocks(stream, batch_bytes)
-        while True:
-            try:
-                if (block := next(blocks, None)) is None:
-                    return
-            except ValueError as error:
-                raise DataError(
-                    f"a JSON array that cannot be read to its end ({error})",
-                    source=source,
-                    hint="write it again with one record per line: jq -c '.[]' FILE",
-                ) from error
+        for block in record_lines(stream, source=source, batch_bytes=batch_bytes):
             rejected, skipped = Rejected(), dict[str, int]()
             lines = objects_only(clean(block, rejected, skipped), rejected, skipped)
             rows = conform(self._rows(lines, rejected, skipped), batch_schema(self))
@@ -189,21 +176,10 @@ class SuricataEVE:
             frame = parse_objects(lines, _SCHEMA)
         lines, frame = _flows_only(lines, frame, rejected, skipped)
         frame = _flat(frame).with_columns(lines.numbers().alias("raw_line"))
-        start, end = (parse_times(frame[name], _PLAIN_TIMES, self.timezone) for name in ("ts", "end"))
+        start, end = (parse_times(frame[name], PLAIN_ISO, self.timezone) for name in ("ts", "end"))
         frame = frame.with_columns(start.alias("start_parsed"), end.alias("end_parsed"))
         frame = frame.with_columns(in_seconds(pl.lit(end - start).dt.total_microseconds(), 1e6).alias("duration_s"))
         return _finish(screen(frame, lines, _RULES, rejected, failed={}, value=_value_of))
-
-
-def _has_zone(time: str) -> bool:
-    return time.endswith("Z") or "+" in time or "-" in time[10:]
-
-
-def _blocks(stream: BinaryIO, batch_bytes: int) -> Iterator[Lines]:
-    """Cut a log into blocks, whether it is one array or one object per line."""
-    beginning = stream.read(CHUNK_BYTES)
-    whole = stream_of(chain([beginning], iter(lambda: stream.read(CHUNK_BYTES), b"")))
-    yield from (array_lines if is_array(beginning) else read_lines)(whole, batch_bytes=batch_bytes)
 
 
 def _set_broken_aside(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:

@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from cybersec_mlops.connections import BACKGROUND, BENIGN, CONNECTION_SCHEMA
+from cybersec_mlops.ingestion.connection_rules import PLAIN_ISO, in_seconds, parse_times
 from cybersec_mlops.ingestion.delimited import Column
 from cybersec_mlops.ingestion.labels import BACKGROUND_WORDS, BENIGN_WORDS, one_spelling, with_labels
 from cybersec_mlops.ingestion.screening import Rule, below_zero, missing, outside
@@ -20,7 +21,7 @@ _PORT, _COUNT = ("bad_port", "a port 0-65535"), ("bad_count", "a count of 0 or m
 _NUMBER, _TEXT, _INTEGER = pl.Float64(), pl.String(), pl.Int64()
 
 COLUMNS: Final[dict[str, Column]] = {
-    "ts": Column("ts", _NUMBER, "bad_time", "seconds since 1970"),
+    "ts": Column("ts", _NUMBER, "bad_time", "seconds since 1970 or ISO 8601"),
     "uid": Column("uid", _TEXT),
     "id.orig_h": Column("orig_h", _TEXT),
     "id.orig_p": Column("orig_p", _INTEGER, *_PORT),
@@ -74,6 +75,26 @@ _COUNTS: Final = (
     "resp_ip_bytes",
 )
 _TRUTHS: Final = ("local_orig", "local_resp")
+
+
+def seconds_of(texts: pl.Series, timezone: str) -> pl.Series:
+    """Return seconds since 1970 of times that are such seconds or ISO 8601; null where a text is neither.
+
+    Zeek writes ISO 8601 as JSON on request, and ``zeek-cut -d`` or ``-u`` in its tables.
+
+    >>> seconds_of(pl.Series(["1406894400.5", "2014-08-01T12:00:00+0200", "2014-08-01T12:00:00"]), "UTC").to_list()
+    [1406894400.5, 1406887200.0, 1406894400.0]
+
+    Parameters
+    ----------
+    timezone : str
+        IANA zone of those that do not say theirs.
+    """
+    texts = texts.str.strip_chars()
+    numbers = texts.cast(pl.Float64, strict=False)
+    written = parse_times(texts, PLAIN_ISO, timezone).dt.epoch("us")
+    seconds = pl.select(in_seconds(pl.lit(written), 1e6)).to_series()
+    return pl.select(pl.coalesce(numbers, seconds).alias(texts.name)).to_series()
 
 
 def column_of(name: str) -> Column | None:

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 import polars as pl
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
+from cybersec_mlops.ingestion.connection_rules import checked_zone, has_no_zone
 from cybersec_mlops.ingestion.in_order import in_order
-from cybersec_mlops.ingestion.json_lines import objects_of
-from cybersec_mlops.ingestion.lines import BOM, clean, read_lines
+from cybersec_mlops.ingestion.json_lines import is_array, objects_of, record_lines
+from cybersec_mlops.ingestion.lines import BOM, clean
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import conform
@@ -26,33 +27,39 @@ _CONN_HINT: Final = "give the conn.log of the same capture: the pipeline works o
 _NO_ROWS_HINT: Final = "the sensor wrote the header and no connection; give a log of a time with traffic"
 
 
+@dataclass(frozen=True, slots=True)
 class ZeekConn:
-    """Zeek's connection log."""
+    """Zeek's connection log.
 
+    Parameters
+    ----------
+    timezone : str
+        IANA name of the zone of times that do not say theirs.
+    """
+
+    timezone: str = "UTC"
     name = NAME
     has_time = True
-    native_columns: Mapping[str, pl.DataType] = {}
-    shortcut_columns: Mapping[str, str] = {}
+    native_columns: ClassVar[Mapping[str, pl.DataType]] = {}
+    shortcut_columns: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Check the zone; raises `ConfigError` where there is no such zone."""
+        checked_zone(self.timezone)
 
     def recognise(self, head: Head) -> Recognition | Refusal | None:
         """Recognise a header of comment lines, or records in JSON."""
         text = head.data.removeprefix(BOM).lstrip(b" \t\r\n")
         if text.startswith((b"#separator", b"#fields", b"#path")):
             try:
-                return _recognise_tsv(head)
+                return _recognise_tsv(head, self.timezone)
             except DataError as error:
                 return Refusal(error.message, hint=error.hint)
-        if text.startswith(b"{"):
-            return _recognise_json(head)
-        if text.startswith(b"[") and b'"id.orig_h"' in text[:4096]:
-            return Refusal(
-                "Zeek records in one JSON array, expected one object per line", hint="convert it: jq -c '.[]' FILE"
-            )
-        return None
+        return _recognise_json(head, self.timezone) if text.startswith(b"{") or is_array(head.data) else None
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a log; see `Reader.read`."""
-        for batch in in_order(self._read_block, _blocks(stream, source, batch_bytes)):
+        for batch in in_order(self._read_block, _blocks(stream, source, batch_bytes, self.timezone)):
             if batch.read:
                 yield batch
 
@@ -73,9 +80,9 @@ class _Block:
     skipped: dict[str, int]
 
 
-def _blocks(stream: BinaryIO, source: str, batch_bytes: int) -> Iterator[_Block]:
+def _blocks(stream: BinaryIO, source: str, batch_bytes: int, zone: str) -> Iterator[_Block]:
     header, form, style = Header(), "", zeek_json.Style()
-    for block in read_lines(stream, batch_bytes=batch_bytes):
+    for block in record_lines(stream, source=source, batch_bytes=batch_bytes):
         rejected, skipped = Rejected(), dict[str, int]()
         lines = clean(block, rejected, skipped)
         if not form and lines.height:
@@ -87,28 +94,30 @@ def _blocks(stream: BinaryIO, source: str, batch_bytes: int) -> Iterator[_Block]
             except DataError as error:
                 raise DataError(error.message, hint=error.hint, source=source) from error
             header = runs[-1][0]
-            yield _Block([partial(zeek_tsv.read_rows, rows, under) for under, rows in runs], rejected, skipped)
+            yield _Block([partial(zeek_tsv.read_rows, rows, under, zone) for under, rows in runs], rejected, skipped)
         else:
-            yield _Block([partial(zeek_json.read_rows, lines, style)] if lines.height else [], rejected, skipped)
+            runs_of_json = [partial(zeek_json.read_rows, lines, style, zone)] if lines.height else []
+            yield _Block(list(runs_of_json), rejected, skipped)
 
 
-def _recognise_tsv(head: Head) -> Recognition | Refusal | None:
-    header, row = Header(), None
+def _recognise_tsv(head: Head, zone: str) -> Recognition | Refusal | None:
+    header, row = Header(), b""
     lines = head.data.splitlines()
-    for number, line in enumerate(lines if head.complete else lines[:-1], 1):
+    for line in lines if head.complete else lines[:-1]:
         if zeek_tsv.is_comment(line):
             header = zeek_tsv.read_comment(line, header)
         elif line.strip() and header.fields:
-            row = number
+            row = line
             if header.is_connection:
                 break
     if not header.fields:
         return Refusal("a Zeek log without a #fields line", hint="the header is incomplete; export the log again")
     if not header.is_connection:
         return _other_log(header)
-    if row is None and head.complete:
+    if not row and head.complete:
         return Refusal("a Zeek conn log with a header and no rows", hint=_NO_ROWS_HINT, passable=True)
-    return Recognition(NAME, "tsv", has_time=True, ignored=header.ignored, notes=_label_notes(header.names))
+    notes = (*_label_notes(header.names), *_zone_notes(header.layout().cell(row, "ts"), zone))
+    return Recognition(NAME, "tsv", has_time=True, ignored=header.ignored, notes=notes)
 
 
 def _other_log(header: Header) -> Refusal:
@@ -127,15 +136,25 @@ def _label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
     return ("labelled",) if "label" in names else ()
 
 
-def _recognise_json(head: Head) -> Recognition | Refusal | None:
+def _zone_notes(time: object, zone: str) -> tuple[str, ...]:
+    return (f"its times have no zone; they are read as {zone}",) if has_no_zone(str(time)) else ()
+
+
+def json_variant(head: Head) -> str:
+    """Return how the records of a file of this beginning are written."""
+    return "array" if is_array(head.data) else "json"
+
+
+def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:
     records = [(record_kind(record), record) for record in objects_of(head)]
     kinds = Counter(kind for kind, _ in records)
     if kinds["conn"]:
         names = {name for kind, record in records if kind == "conn" for name in record}
         ignored = sorted(name for name in names - set(zeek_json.STREAM_KEYS) if not zeek_columns.column_of(name))
+        first = next(record.get("ts") for kind, record in records if kind == "conn")
         others = tuple(f"also holds {kind} records, which are passed over" for kind in sorted(kinds) if kind != "conn")
-        notes = (*_label_notes(tuple(names)), *others)
-        return Recognition(NAME, "json", has_time=True, ignored=tuple(ignored), notes=notes)
+        notes = (*_label_notes(tuple(names)), *_zone_notes(first, zone), *others)
+        return Recognition(NAME, json_variant(head), has_time=True, ignored=tuple(ignored), notes=notes)
     zeek = [kind for kind, _ in kinds.most_common() if kind not in ("conn", "")]
     if not zeek:
         return None

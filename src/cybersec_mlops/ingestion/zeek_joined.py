@@ -19,18 +19,20 @@ from cybersec_mlops.ingestion import zeek_tsv
 from cybersec_mlops.ingestion.delimited import Column, Layout, read_cells
 from cybersec_mlops.ingestion.json_lines import (
     broken_lines,
+    is_array,
     is_readable,
     json_fault,
     lines_where,
     objects_of,
     objects_only,
+    record_lines,
 )
-from cybersec_mlops.ingestion.lines import BOM, Lines, clean, read_lines
+from cybersec_mlops.ingestion.lines import BOM, Lines, clean
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Head, Recognition
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, outside, screen
 from cybersec_mlops.ingestion.zeek_aggregates import KEYS, KINDS, partial_of
-from cybersec_mlops.ingestion.zeek_conn import record_kind
+from cybersec_mlops.ingestion.zeek_conn import json_variant, record_kind
 from cybersec_mlops.ingestion.zeek_json import STREAM_KEYS
 
 _TEXT: Final = pl.String()
@@ -77,10 +79,10 @@ def recognise_joined(head: Head) -> Recognition | None:
     text = head.data.removeprefix(BOM).lstrip(b" \t\r\n")
     if text.startswith((b"#separator", b"#fields", b"#path")):
         kind, variant = _kind_of_tsv(head), "tsv"
-    elif text.startswith(b"{"):
+    elif text.startswith(b"{") or is_array(head.data):
         kinds = Counter(record_kind(record) for record in objects_of(head))
         found = [one for one, _ in kinds.most_common() if one in KINDS]
-        kind, variant = found[0] if found and not kinds["conn"] else None, "json"
+        kind, variant = found[0] if found and not kinds["conn"] else None, json_variant(head)
     else:
         return None
     if kind is None:
@@ -133,7 +135,7 @@ def read_joined(
         A header that cannot be.
     """
     header, form = zeek_tsv.Header(), ""
-    for block in read_lines(stream, batch_bytes=batch_bytes):
+    for block in record_lines(stream, source=source, batch_bytes=batch_bytes):
         rejected, skipped = Rejected(), dict[str, int]()
         lines = clean(block, rejected, skipped)
         if not form and lines.height:

@@ -20,7 +20,6 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion import zeek_columns
-from cybersec_mlops.ingestion.connection_rules import in_seconds
 from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, objects_only
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
@@ -75,7 +74,9 @@ def style_of(line: bytes) -> Style:
     return Style(underscores=b'"id_orig_h"' in line, labelled=b'"label"' in line, text_times=text_times)
 
 
-def read_rows(lines: Lines, style: Style, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
+def read_rows(
+    lines: Lines, style: Style, timezone: str, rejected: Rejected, skipped: dict[str, int]
+) -> pl.DataFrame | None:
     """Read the connections among some lines; lines of other logs are counted in `skipped`."""
     lines = objects_only(lines, rejected, skipped)
     keys = style.keys()
@@ -94,7 +95,7 @@ def read_rows(lines: Lines, style: Style, rejected: Rejected, skipped: dict[str,
     if not lines.height:
         return None
     if text["ts"].dtype == pl.String():
-        frame = frame.with_columns(_times(text["ts"]))
+        frame = frame.with_columns(zeek_columns.seconds_of(text["ts"], timezone))
     failed = _failed(frame, text, keys)
     frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
     nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in zeek_columns.TELLING)
@@ -159,15 +160,6 @@ def _is_readable(lines: Lines) -> bool:
     except PolarsError:
         return False
     return True
-
-
-def _times(texts: pl.Series) -> pl.Series:
-    """Return seconds since 1970 of numbers and of ISO 8601."""
-    numbers = texts.cast(pl.Float64, strict=False)
-    parsed = texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    plain = texts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).dt.replace_time_zone("UTC")
-    seconds = pl.select(in_seconds(pl.coalesce(parsed, plain).dt.epoch("us"), 1e6)).to_series()
-    return pl.select(pl.coalesce(numbers, seconds).alias("ts")).to_series()
 
 
 def _failed(frame: pl.DataFrame, text: pl.DataFrame, keys: Mapping[str, list[str]]) -> dict[Rule, pl.Series]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from cybersec_mlops.ingestion.delimited import Cells, Column, Layout, read_cells
 from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.lines import BOM, Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
-from cybersec_mlops.ingestion.screening import screen
+from cybersec_mlops.ingestion.screening import Rule, screen
 
 TAIL: Final = "tail"
 _GAP: Final = "   "
@@ -51,9 +51,11 @@ class Header:
         """Whether what follows are connections."""
         return zeek_columns.is_connection(self.names)
 
-    def layout(self) -> Layout:
+    def layout(self, *, text_times: bool = False) -> Layout:
         """Return what to read of the columns."""
         columns = [zeek_columns.column_of(name) for name in self.fields]
+        if text_times:
+            columns = [replace(one, dtype=pl.String()) if one and one.name == "ts" else one for one in columns]
         if _GAP in self.fields[-1]:
             columns[-1] = Column(TAIL, pl.String())
         seen: set[str] = set()
@@ -139,7 +141,9 @@ def _without(lines: Lines, start: int, stop: int, dropped: list[int]) -> Lines:
     return lines.part(start, stop).edit(inside)
 
 
-def read_rows(lines: Lines, header: Header, rejected: Rejected, skipped: dict[str, int]) -> pl.DataFrame | None:
+def read_rows(
+    lines: Lines, header: Header, timezone: str, rejected: Rejected, skipped: dict[str, int]
+) -> pl.DataFrame | None:
     """Read rows under one header; rows of another log type are counted in `skipped`."""
     if not lines.height:
         return None
@@ -152,7 +156,7 @@ def read_rows(lines: Lines, header: Header, rejected: Rejected, skipped: dict[st
         skipped[reason] = skipped.get(reason, 0) + lines.height
         return None
     layout = header.layout()
-    cells = read_cells(lines, layout, rejected)
+    cells = _read_cells(lines, header, timezone, rejected)
     if layout.columns[-1] is not None and layout.columns[-1].name == TAIL:
         cells = _split_tail(cells, header, rejected)
     frame = cells.frame.with_columns(cells.lines.numbers().alias("raw_line"))
@@ -165,6 +169,23 @@ def read_rows(lines: Lines, header: Header, rejected: Rejected, skipped: dict[st
         value=layout.cell,
     )
     return zeek_columns.to_connections(frame)
+
+
+def _read_cells(lines: Lines, header: Header, timezone: str, rejected: Rejected) -> Cells:
+    """Parse the rows; their times as numbers, or where there are others as texts."""
+    layout = header.layout()
+    if ":" not in (layout.cell(lines.raw(0), "ts") or ""):
+        cells = read_cells(lines, layout, rejected)
+        if all(rule.field != "ts" for rule in cells.failed):
+            return cells
+        lines = cells.lines
+    cells = read_cells(lines, header.layout(text_times=True), rejected)
+    texts = cells.frame["ts"]
+    times = zeek_columns.seconds_of(texts, timezone)
+    failed = dict(cells.failed)
+    if (wrong := times.is_null() & texts.is_not_null()).any():
+        failed[Rule("ts", "bad_time", zeek_columns.COLUMNS["ts"].expected, pl.lit(value=False))] = wrong
+    return Cells(cells.lines, cells.frame.with_columns(times), failed)
 
 
 def _split_tail(cells: Cells, header: Header, rejected: Rejected) -> Cells:
