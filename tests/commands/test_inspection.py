@@ -81,6 +81,16 @@ def test_a_file_that_would_stop_a_run_is_told_with_the_exit_code_of_bad_data(tmp
     assert inspect(tmp_path / "a.txt", "--json")[0] == 3
 
 
+def test_what_is_read_of_a_refused_file_is_not_counted_as_kept(tmp_path: Path) -> None:
+    whole = gzip.compress((SAMPLES / "zeek_conn.log").read_bytes() * 2)
+    (tmp_path / "cut.log.gz").write_bytes(whole[:-20])
+    code, out, _ = inspect(tmp_path / "cut.log.gz")
+    assert code == 3
+    assert out.splitlines()[1].startswith("refused ")
+    assert "the gzip stream ends early" in out
+    assert "1 refused; 0 connections would be kept" in out
+
+
 def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     code, out, err = inspect(tmp_path / "nothing")
     assert (code, out) == (3, "")

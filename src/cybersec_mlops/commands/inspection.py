@@ -20,8 +20,9 @@ _SHOWN = 12
 def inspect_document(found: Iterable[Inspected]) -> dict[str, Any]:
     """Return the one JSON document: the files, and how many of each status."""
     files = [one.to_dict() for one in found]
+    usable = [one for one in files if one["status"] == "usable"]  # what is read of a refused file is not kept
     statuses = {status: sum(one["status"] == status for one in files) for status in _STYLE}
-    return {"files": files, "statuses": statuses, "kept": sum(one["kept"] for one in files)}
+    return {"files": files, "statuses": statuses, "kept": sum(one["kept"] for one in usable)}
 
 
 def print_inspected(document: Mapping[str, Any]) -> None:
@@ -48,7 +49,8 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     counts = (one["read"], one["kept"], sum(one["rejected"].values()), sum(one["skipped"].values()))
     times = (one[name][:19].replace("T", " ") if one[name] else "-" for name in ("first", "last"))
     hosts = "-" if one["hosts"] is None else f"{one['hosts']:,}"
-    return (one["format"], *(f"{count:,}" for count in counts), hosts, *times, one["source"])
+    kind = one["format"] if one["status"] == "usable" else one["status"]
+    return (kind, *(f"{count:,}" for count in counts), hosts, *times, one["source"])
 
 
 def _remarks(one: Mapping[str, Any]) -> Iterator[str]:

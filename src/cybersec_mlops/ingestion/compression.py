@@ -16,7 +16,7 @@ import numpy as np
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.decompressors import Decompressor, Inflate, Unsupported, Unzip, Zstd
-from cybersec_mlops.ingestion.limits import current
+from cybersec_mlops.ingestion.limits import Limits, current
 
 CHUNK_BYTES: Final = 1 << 20
 PIECE_BYTES: Final = 1 << 14
@@ -59,7 +59,7 @@ _KINDS: Final = (
     _Kind("xz", (b"\xfd7zXZ\x00",), _xz),
     _Kind("lzma", (b"\x5d\x00\x00",), _lzma),
     _Kind("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), Zstd),
-    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip -d FOLDER FILE, and give the folder"),
+    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip -d FOLDER FILE, and give the folder, or name it .zip"),
     _Kind("lz4", (b"\x04\x22\x4d\x18",), None, "lz4 -d FILE"),
     _Kind("compress", (b"\x1f\x9d",), None, "uncompress FILE"),
 )
@@ -73,6 +73,21 @@ def compression_of(magic: bytes) -> str:
     ('gzip', 'none')
     """
     return next((kind.name for kind in _KINDS if magic.startswith(kind.magic)), NONE)
+
+
+def check_growth(size: int, stored: int, source: str, limits: Limits) -> None:
+    """Raise `DataError` where `stored` bytes became so many that it must be a decompression bomb."""
+    name = ""
+    if size > max(limits.ratio_free_bytes, limits.max_ratio * stored):
+        name = "max_ratio"
+    elif size > limits.max_decompressed_bytes:
+        name = "max_decompressed_bytes"
+    if name:
+        raise DataError(
+            f"grows to more than {size:,} bytes from {stored:,}: taken for a decompression bomb",
+            source=source,
+            hint=f"if it is sound, decompress it yourself and give the result, or set {name} in [limits]",
+        )
 
 
 class Decompressed(io.RawIOBase):
@@ -137,20 +152,7 @@ class Decompressed(io.RawIOBase):
         self.newlines += int(np.count_nonzero(np.frombuffer(found, np.uint8) == _NEWLINE))  # thrice as fast as `count`
         self.last = found[-1:] or self.last
         if self.compression != NONE:
-            self._check_size()
-
-    def _check_size(self) -> None:
-        limits, name = self._limits, ""
-        if self.bytes > max(limits.ratio_free_bytes, limits.max_ratio * self.stored_bytes):
-            name = "max_ratio"
-        elif self.bytes > limits.max_decompressed_bytes:
-            name = "max_decompressed_bytes"
-        if name:
-            raise DataError(
-                f"grows to more than {self.bytes:,} bytes from {self.stored_bytes:,}: taken for a decompression bomb",
-                source=self._source,
-                hint=f"if it is sound, decompress it yourself and give the result, or set {name} in [limits]",
-            )
+            check_growth(self.bytes, self.stored_bytes, self._source, self._limits)
 
     def _more(self) -> None:
         self._data = self._stream.read(CHUNK_BYTES if self._member is None else PIECE_BYTES)

@@ -138,6 +138,11 @@ class Unzip:
         return b"" if self._member is None else self._member.unused_data
 
     @property
+    def checksum(self) -> int:
+        """CRC-32 of the content so far."""
+        return self._crc
+
+    @property
     def needs_input(self) -> bool:
         """Whether nothing more comes without further input."""
         return self._member is None or self._member.needs_input

@@ -1,5 +1,7 @@
 """What a SOURCE names: a file, a folder, a glob, an S3 object or an S3 prefix, as an ordered list of files.
 
+A zip archive of several files stands for its files, as a folder does.
+
 A file that is named itself must be usable; of what is found in a folder, files of another type are passed over, and the
 caller is told. Names are hostile: they are cleaned for display. Links that leave the folder are not followed.
 """
@@ -11,12 +13,15 @@ import glob
 import io
 import os
 import stat
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion import archives
 from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.storage.objects import ObjectStore
@@ -82,8 +87,47 @@ def expand(source: str) -> Expansion:
     PlatformError
         The object store did not answer.
     """
-    if source.startswith("s3://"):
-        return _from_store(source)
+    return _from_store(source) if source.startswith("s3://") else _opened_up(_from_folder(source))
+
+
+def _opened_up(found: Expansion) -> Expansion:
+    """Put the files of archives in the place of the archives; one that cannot be opened tells why when it is read."""
+    sources, skipped = list[Source](), list(found.skipped)
+    for source in found.sources:
+        if (files := _files_of(source)) is None:
+            sources.append(source)
+            continue
+        for info in files:
+            name = f"{source.name}/{archives.member_name(info)}"
+            if archives.is_hidden(info):
+                skipped.append(Skipped(name, "a hidden file"))
+            else:
+                sources.append(_member(source, info, name))
+        _check_number(len(sources) + len(skipped), source.name)
+    return Expansion(tuple(sources), tuple(skipped))
+
+
+def _files_of(source: Source) -> list[zipfile.ZipInfo] | None:
+    if not archives.is_archive(source.place):
+        return None
+    try:
+        with source.open() as file:
+            return archives.files_of(file)
+    except DataError:
+        return None
+
+
+def _member(archive: Source, info: zipfile.ZipInfo, name: str) -> Source:
+    place = f"{archive.place}\0{info.header_offset}"
+    opener = partial(_open_member, archive, info, name)
+    return Source(name, info.compress_size, explicit=False, opener=opener, place=place)
+
+
+def _open_member(archive: Source, info: zipfile.ZipInfo, name: str) -> BinaryIO:
+    return archives.open_member(archive.opener(), info, name)
+
+
+def _from_folder(source: str) -> Expansion:
     path = Path(source)
     if not source.strip() or "\0" in source:
         raise DataError("an empty name is no source", hint="name a file, a folder, a glob or an s3:// prefix")
@@ -223,18 +267,52 @@ def expand_store(store: ObjectStore, key: str) -> Expansion:
         The object store did not answer.
     """
     if key and not key.endswith("/") and (size := store.size(key)) is not None:
-        return Expansion((_object(store, key, size, explicit=True),))
+        return _opened_up(Expansion((_object(store, key, size, explicit=True),)))
     found = list[Source]()
     for name, size in store.list(key):
         if size or name[-1] != "/":
             found.append(_object(store, name, size, explicit=False))
             _check_number(len(found), f"{store.url}/{key}")
-    return _required(Expansion(tuple(found)), f"{store.url}/{key}", "there is no object under this prefix")
+    return _required(_opened_up(Expansion(tuple(found))), f"{store.url}/{key}", "there is no object under this prefix")
 
 
 def _object(store: ObjectStore, key: str, size: int, *, explicit: bool) -> Source:
     name = printable(store.uri(key), _NAME_LIMIT)
+    if archives.is_archive(key):  # its directory is at its end
+        return Source(
+            name, size, explicit, lambda: io.BufferedReader(_Ranges(store, key, size), 1 << 20), store.uri(key)
+        )
     return Source(name, size, explicit, lambda: stream_of(store.chunks(key)), store.uri(key))
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file that can be read at any place."""
+
+    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
+        super().__init__()
+        self._store, self._key, self._size, self._at = store, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        end = min(self._at + len(buffer), self._size)
+        if self._at >= end:
+            return 0
+        found = self._store.get_range(self._key, self._at, end)
+        buffer[: len(found)] = found
+        self._at = end
+        return len(found)
 
 
 class _Chunks(io.RawIOBase):
