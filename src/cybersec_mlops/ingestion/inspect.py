@@ -19,6 +19,7 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import MAGIC_BYTES, Decompressed, compression_of, decompress
 from cybersec_mlops.ingestion.draft import draft_mapping
+from cybersec_mlops.ingestion.parquet_text import read_with
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal, add_skipped
 from cybersec_mlops.ingestion.readers import SHARING, reader_of
 from cybersec_mlops.ingestion.rejected import printable
@@ -242,7 +243,7 @@ def _inspect(found: Inspected, reader: Reader, answer: Recognition, head: Head, 
     found.ignored, found.notes = tuple(printable(name, 60) for name in answer.ignored), answer.notes
     found.synthetic = is_synthetic_head(head.data)
     hosts, reasons = _Hosts(), Counter[str]()
-    for batch in reader.read(stream, source=found.source):
+    for batch in read_with(reader, stream, source=found.source):
         _add(found, batch, reasons)
         hosts.add(batch.rows)
     found.rejected = dict(reasons)

@@ -17,6 +17,7 @@ from cybersec_mlops.ingestion.captures import PCAP_MAGIC, PCAPNG_MAGIC
 from cybersec_mlops.ingestion.compression import MAGIC_BYTES, NONE, compression_of
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.mapped import columns_of
+from cybersec_mlops.ingestion.parquet_text import recognise_with
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Reader, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import all_readers, reader_of
 from cybersec_mlops.ingestion.rejected import printable
@@ -101,7 +102,7 @@ def recognise(
         return Refusal("is empty", hint="give a file with connections", passable=True)
     refusals = []
     for reader in asked:
-        answer = reader.recognise(head)
+        answer = recognise_with(reader, head)
         if isinstance(answer, Recognition):
             return answer
         if answer is not None:

@@ -18,6 +18,7 @@ from cybersec_mlops.connections import REJECTED_SCHEMA
 from cybersec_mlops.ingestion.ingest import open_original
 from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.parquet_text import read_with
 from cybersec_mlops.ingestion.reader import Batch, add_skipped
 from cybersec_mlops.ingestion.scratch import scratch_in
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
@@ -126,7 +127,7 @@ def stage_original(
         return Staged(original.sha256, original.format, original.synthetic, (), *counted, joined=joined)
     reader = reader_for(original, raw, timezone=timezone)
     with open_original(original, raw) as stream, scratch_in(folder):
-        for batch in reader.read(stream, source=original.source_name):
+        for batch in read_with(reader, stream, source=original.source_name):
             made.add(batch)
     several = original.format == ZeekConn.name and any(f"other_stream:{kind}" in made.skipped for kind in KINDS)
     joined = _stage_joined(original, raw, made, folder) if several else {}
