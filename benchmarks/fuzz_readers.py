@@ -11,7 +11,7 @@ decompressed size is bounded. What breaks one is written to FOLDER and printed; 
 An input is a few rows, so what it costs is not the rows but what is done once for a file: blocks are worked on in the
 one thread that is there, on the one processor. `mapped` is the example's mapping over CSV, JSON and Parquet. `pcap` is
 our own walk through a capture, with connections that are always the same; `pcap_metered` starts the real meter, a
-process for each input, so it is slow.
+process for each input, so it is slow. `archives` are zips of several files, `parquet_text` is `nf_tables` as Parquet.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from typing import Any, BinaryIO
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "tests" / "ingestion" / "samples"
-COMPRESSION, MAPPED, METERED = "decompressors", "mapped", "pcap_metered"
+COMPRESSION, ARCHIVES, PARQUET = "decompressors", "archives", "parquet_text"
+MAPPED, METERED = "mapped", "pcap_metered"
 SEED_LINES = 5
 MAX_BYTES = 4096
 MAX_LINE_BYTES = 1500
@@ -91,7 +92,7 @@ def main() -> None:
     keep = given.keep or Path(tempfile.mkdtemp(prefix="cybersec-mlops-fuzz-"))
     print("| target | seconds | inputs | per second | branches seen | broken laws |\n|---|---:|---:|---:|---:|---:|")
     totals = [0, 0]
-    for target in (COMPRESSION, *READERS, MAPPED, METERED):
+    for target in (COMPRESSION, ARCHIVES, *READERS, PARQUET, MAPPED, METERED):
         if not given.only or target in given.only.split(","):
             inputs, broken = run_target(target, given.inputs, given.seconds, keep / target)
             totals = [totals[0] + inputs, totals[1] + broken]
@@ -156,6 +157,15 @@ def seeds_of(target: str) -> Iterator[bytes]:
         for text in texts:
             yield from _packed(text[:200])
         return
+    if target == ARCHIVES:
+        yield from (
+            _archive(text[:200], method) for text in texts for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
+        )
+        return
+    if target == PARQUET:
+        yield from (_as_parquet((SAMPLES / f"nf_v{version}.csv").read_bytes()) for version in (1, 2, 3))
+        return
+    texts += [*map(_with_iso_times, texts), *map(_as_array, texts)]
     tables = [_as_parquet((SAMPLES / f"{name}.csv").read_bytes()) for name in ("mapped", "canonical")]
     reader = reader_of_target(target)
     for content in (*texts, *datagrams, *captures, *tables):
@@ -167,6 +177,23 @@ def _few_lines(content: bytes) -> bytes:
     lines = content.splitlines(keepends=True)
     comments = sum(line.startswith((b"#", b"@", b"%")) for line in lines)
     return b"".join(lines[: comments + SEED_LINES])
+
+
+def _with_iso_times(content: bytes) -> bytes:
+    """Return a log of Zeek's with times as `zeek-cut -u` writes them."""
+    return re.sub(rb"(?m)^\d{10}\.(\d+)\t", rb"2024-06-10T06:13:20.\1Z\t", content)
+
+
+def _as_array(content: bytes) -> bytes:
+    return b"[" + b",\n".join(content.splitlines()) + b"]" if content.startswith(b"{") else b""
+
+
+def _archive(content: bytes, method: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, text in (("a.log", content), ("d/.b", gzip.compress(content)), ("../c", b"")):
+            archive.writestr(name, text)
+    return file.getvalue()
 
 
 def _as_parquet(content: bytes) -> bytes:
@@ -200,7 +227,7 @@ def reader_of_target(target: str):  # type: ignore[no-untyped-def]
 
     if target == MAPPED:
         return Mapped(parse_mapping((ROOT / "examples" / "mapping.toml").read_bytes(), source="mapping.toml"))
-    return READERS["pcap" if target == METERED else target]
+    return READERS[{METERED: "pcap", PARQUET: "nf_tables"}.get(target, target)]
 
 
 def fuzz(target: str, options: list[str]) -> None:
@@ -210,10 +237,10 @@ def fuzz(target: str, options: list[str]) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {os.getpid() % (os.cpu_count() or 1)})
     with atheris.instrument_imports(include=["cybersec_mlops.ingestion"]):
-        from cybersec_mlops.ingestion import compression, in_order, pcap_flows  # noqa: F401 - the first: instrumented
+        from cybersec_mlops.ingestion import archives, compression, in_order, parquet_text, pcap_flows  # noqa: F401
 
         in_order.in_order = _one_by_one
-        reader = None if target == COMPRESSION else reader_of_target(target)
+        reader = None if target in (COMPRESSION, ARCHIVES) else reader_of_target(target)
     from cybersec_mlops.ingestion.limits import Limits, applied
 
     if target == "pcap":
@@ -221,7 +248,12 @@ def fuzz(target: str, options: list[str]) -> None:
 
     def one(data: bytes) -> None:
         with applied(Limits(max_line_bytes=MAX_LINE_BYTES, ratio_free_bytes=FREE_BYTES, max_ratio=200, max_headers=5)):
-            check_compression(data) if reader is None else check_reader(reader, data)
+            if reader is None:
+                check_compression(data) if target == COMPRESSION else check_archive(data)
+            elif target == PARQUET:
+                check_parquet(reader, data)
+            else:
+                check_reader(reader, data)
 
     atheris.Setup([sys.argv[0], *options], one)
     atheris.Fuzz()
@@ -256,6 +288,43 @@ def check_compression(data: bytes) -> None:
         hint = error.hint
     assert hint
     assert size <= FREE_BYTES + (2 << 20) + 200 * len(data)
+
+
+def check_archive(data: bytes) -> None:
+    """Open every file of an archive: bounded content, or `DataError`."""
+    from cybersec_mlops.errors import DataError
+    from cybersec_mlops.hidden import HIDDEN
+    from cybersec_mlops.ingestion import archives
+
+    for info in archives.files_of(io.BytesIO(data)) or ():
+        size, hint = 0, "none is needed"
+        assert not re.search(f"[{HIDDEN}]", archives.member_name(info))
+        assert archives.is_hidden(info) in (True, False)
+        try:
+            with archives.open_member(io.BytesIO(data), info, "fuzz") as file:
+                while piece := file.read(1 << 16):
+                    size += len(piece)
+        except DataError as error:
+            hint = error.hint
+        assert hint
+        assert size <= FREE_BYTES + (2 << 20) + 200 * max(info.compress_size, len(data))
+
+
+def check_parquet(reader, data: bytes) -> None:  # type: ignore[no-untyped-def]
+    """Recognise and read a table that may be Parquet; every row of it is accounted for."""
+    from cybersec_mlops.errors import DataError
+    from cybersec_mlops.ingestion import parquet
+    from cybersec_mlops.ingestion.parquet_text import read_with, recognise_with
+    from cybersec_mlops.ingestion.reader import Head, Recognition
+
+    answer = recognise_with(reader, Head(data, complete=True, tail=data))
+    try:
+        batches = list(read_with(reader, io.BytesIO(data), source="fuzz"))
+    except DataError:
+        return
+    check_batches(reader, batches)
+    if parquet.is_parquet(data) and isinstance(answer, Recognition):
+        assert sum(batch.read for batch in batches) == parquet.footer_of(io.BytesIO(data)).rows
 
 
 def check_reader(reader, data: bytes) -> None:  # type: ignore[no-untyped-def]

@@ -91,6 +91,13 @@ def test_an_archive_gives_the_originals_that_its_folder_gives(tmp_path: Path) ->
     assert [Path(item.name).name for item in found.skipped] == ["notes.txt"]
 
 
+def test_a_file_without_a_name_is_a_file(tmp_path: Path) -> None:
+    data = bytearray(zipped({"a.log": CONN, "b.log": OTHER}))
+    at = data.find(b"PK\x01\x02")
+    data[at + 28], data[at + 32] = 0, len("a.log")  # its name is its comment
+    assert read(in_folder(bytes(data), tmp_path)) == {"/": CONN, "/b.log": OTHER}
+
+
 def test_names_that_lead_out_are_only_shown(tmp_path: Path) -> None:
     found = in_folder(zipped({"../../evil.log": CONN, "/etc/\x1b[2J.log": OTHER}), tmp_path)
     assert list(read(found)) == ["/../../evil.log", "//etc/\\x1b[2J.log"]
@@ -150,6 +157,15 @@ def test_more_files_than_the_limit_is_an_error(tmp_path: Path) -> None:
 def test_an_archive_that_is_cut_off_is_left_to_be_refused_when_it_is_read(cut: int, tmp_path: Path) -> None:
     found = in_folder(zipped({"a.log": CONN, "b.log": OTHER})[:-cut], tmp_path)
     assert [Path(source.name).name for source in found.sources] == ["logs.zip"]
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+def test_a_directory_that_points_out_of_the_archive_is_damage(shift: int) -> None:
+    data = bytearray(zipped({"a.log": CONN, "b.log": OTHER}))
+    at = data.rfind(b"PK\x05\x06")
+    start = int.from_bytes(data[at + 16 : at + 20], "little")
+    data[at + 16 : at + 20] = (start + shift * 10_000).to_bytes(4, "little", signed=True)  # where the directory begins
+    assert files_of(io.BytesIO(bytes(data))) is None
 
 
 def test_a_directory_that_would_fill_the_memory_is_not_opened() -> None:

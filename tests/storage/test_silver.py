@@ -190,7 +190,7 @@ def test_processes_that_publish_at_once(place: tuple[str, str], silver: ObjectSt
         for number, reference in enumerate(parts)
     ]
     told = [publisher.communicate(timeout=120) for publisher in publishers]
-    assert [error for _, error in told] == ["", "", ""]
+    assert [publisher.returncode for publisher in publishers] == [0, 0, 0], told  # one may say that it waits
     assert len({output.splitlines()[0] for output, _ in told}) == 1  # one of them made the common snapshot
     catalog = SilverCatalog.open(place[0], silver)
     for number in range(3):

@@ -43,9 +43,12 @@ def files_of(file: BinaryIO) -> list[zipfile.ZipInfo] | None:
             return None
         with zipfile.ZipFile(file) as archive:
             everything = archive.infolist()
+        size = file.seek(0, io.SEEK_END)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return None
-    files = [one for one in everything if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+    if not all(0 <= one.header_offset < size for one in everything):
+        return None
+    files = [one for one in everything if not (one.filename.endswith("/") or one.filename.startswith("__MACOSX/"))]
     return sorted(files, key=lambda one: one.filename) if len(files) > 1 else None
 
 
