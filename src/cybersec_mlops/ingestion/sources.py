@@ -25,6 +25,7 @@ from cybersec_mlops.ingestion import archives
 from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.ranged import open_ranged
 
 _NAME_LIMIT: Final = 1_000
 
@@ -279,40 +280,8 @@ def expand_store(store: ObjectStore, key: str) -> Expansion:
 def _object(store: ObjectStore, key: str, size: int, *, explicit: bool) -> Source:
     name = printable(store.uri(key), _NAME_LIMIT)
     if archives.is_archive(key):  # its directory is at its end
-        return Source(
-            name, size, explicit, lambda: io.BufferedReader(_Ranges(store, key, size), 1 << 20), store.uri(key)
-        )
+        return Source(name, size, explicit, lambda: open_ranged(store, key, size), store.uri(key))
     return Source(name, size, explicit, lambda: stream_of(store.chunks(key)), store.uri(key))
-
-
-class _Ranges(io.RawIOBase):
-    """An object as a file that can be read at any place."""
-
-    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
-        super().__init__()
-        self._store, self._key, self._size, self._at = store, key, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        end = min(self._at + len(buffer), self._size)
-        if self._at >= end:
-            return 0
-        found = self._store.get_range(self._key, self._at, end)
-        buffer[: len(found)] = found
-        self._at = end
-        return len(found)
 
 
 class _Chunks(io.RawIOBase):
