@@ -5,14 +5,14 @@ of the Corelight kind (``@stream``, ``id_orig_h``). Times are seconds since 1970
 
 What Polars does (measured with 2.1.0): one line that is not JSON stops the whole block, blank lines vanish, a value of
 another type stops the block or becomes null. Hence the search for the lines at fault, by halves. Every key that is
-looked for costs time, so the rare spellings are looked for only where they are.
+looked for costs time, the more so one that is not there, so the rare spellings are looked for only where they may be.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +30,7 @@ STREAM_KEYS: Final = ("_path", "@stream")
 """Where a line says which log it belongs to."""
 
 _BOOLEAN: Final = frozenset({"local_orig", "local_resp"})
-_LABELS: Final = frozenset({"label", "detailedlabel"})
+_DETAIL: Final = "detailedlabel"
 _UNSET: Final = ("", "-", "(empty)")
 
 
@@ -40,18 +40,16 @@ class Style:
 
     underscores: bool = False
     """``id_orig_h`` and not ``id.orig_h``."""
-    labelled: bool = False
-    """It has labels."""
     text_times: bool = False
     """Its times are texts, in ISO 8601."""
 
-    def keys(self, *, every: bool = False) -> dict[str, list[str]]:
+    def keys(self, *, every: bool = False, detailed: bool = True) -> dict[str, list[str]]:
         """Return for each column the keys under which it is looked for, the file's own spelling first."""
         found: dict[str, list[str]] = {}
         for name, column in COLUMNS.items():
             aliases = [alias for alias, meant in ALIASES.items() if meant == name]
-            if name in _LABELS:
-                found[column.name] = [name, *aliases] if every or self.labelled else [name][: name == "label"]
+            if name == _DETAIL:
+                found[column.name] = [name, *aliases] if every or detailed else []
             elif aliases:
                 spellings = [*aliases, name] if self.underscores else [name, *aliases]
                 found[column.name] = spellings if every else spellings[:1]
@@ -59,19 +57,19 @@ class Style:
                 found[column.name] = [name]
         return {name: keys for name, keys in found.items() if keys}
 
-    def types(self, keys: Mapping[str, list[str]]) -> dict[str, pl.DataType]:
+    def types(self, keys: Mapping[str, list[str]], streams: Sequence[str] = STREAM_KEYS) -> dict[str, pl.DataType]:
         """Return what the values under these keys are read as."""
         by_name = {column.name: column.dtype for column in COLUMNS.values()}
         types = {key: pl.Boolean() if key in _BOOLEAN else by_name[name] for name in keys for key in keys[name]}
         if self.text_times:
             types["ts"] = pl.String()
-        return {**types, **dict.fromkeys(STREAM_KEYS, pl.String())}
+        return {**types, **dict.fromkeys(streams, pl.String())}
 
 
 def style_of(line: bytes) -> Style:
     """Return the style of a file from its first record."""
     text_times = re.search(rb'"ts"\s*:\s*"', line) is not None
-    return Style(underscores=b'"id_orig_h"' in line, labelled=b'"label"' in line, text_times=text_times)
+    return Style(underscores=b'"id_orig_h"' in line, text_times=text_times)
 
 
 def read_rows(
@@ -79,9 +77,10 @@ def read_rows(
 ) -> pl.DataFrame | None:
     """Read the connections among some lines; lines of other logs are counted in `skipped`."""
     lines = objects_only(lines, rejected, skipped)
-    keys = style.keys()
+    keys = style.keys(detailed=_may_have(b"detailed", lines))
+    streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
     try:
-        lines, frame = _connections_only(lines, _parse(lines, style.types(keys)), skipped)
+        lines, frame = _connections_only(lines, _parse(lines, style.types(keys, streams)), skipped)
         if _needs_every_key(frame, keys):
             keys = style.keys(every=True)
             frame = _parse(lines, style.types(keys))
@@ -126,8 +125,13 @@ def _parse(lines: Lines, schema: Mapping[str, pl.DataType], *, ignore_errors: bo
     return frame
 
 
+def _may_have(word: bytes, lines: Lines) -> bool:
+    """Say whether some key may have a word in it; an escape could spell any."""
+    return word in lines.data or b"\\" in lines.data
+
+
 def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]) -> tuple[Lines, pl.DataFrame]:
-    stream = frame.select(pl.coalesce(STREAM_KEYS)).to_series()
+    stream = frame.select(pl.coalesce(key for key in STREAM_KEYS if key in frame.columns)).to_series()
     if stream.null_count() == stream.len():
         return lines, frame
     other = (stream != "conn").fill_null(value=False)
@@ -141,8 +145,6 @@ def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]
 
 def _needs_every_key(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> bool:
     """Say whether rows may have values under spellings that were not looked for."""
-    if len(keys["label_word"]) == 1 and frame["label"].null_count() < frame.height and "label_detail" not in keys:
-        return True
     return any(frame[keys[name][0]].null_count() > 0 for name in ("orig_h", "orig_p", "resp_h", "resp_p"))
 
 
