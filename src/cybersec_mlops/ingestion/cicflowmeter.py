@@ -74,6 +74,8 @@ SPELLINGS: Final = {
 }
 """One spelling for the attacks that the published sets spell in several ways; lower case to it."""
 
+_KEYWORDS: Final = pl.Series("proto", [None, *(keyword(number) for number in range(1, 256))])
+"""By the protocol's number, which is looked up by its place."""
 _UNLABELLED: Final = frozenset({"needmanuallabel", "no label", "unknown"})
 
 
@@ -246,8 +248,7 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     changes = [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS) if name in have]
     changes.append(in_seconds(pl.col("duration_s"), 1e6))
     if "proto" in have:
-        keywords = {0: None, **{number: keyword(number) for number in range(1, 256)}}
-        changes.append(pl.col("proto").cast(pl.Int64).replace_strict(keywords, return_dtype=pl.String))
+        changes.append(pl.lit(_KEYWORDS).gather(pl.col("proto").cast(pl.Int64)))
     if "ts_parsed" in have:
         changes.append(pl.col("ts_parsed").alias("ts"))
     frame = frame.with_columns(changes)

@@ -47,11 +47,15 @@ def with_labels(frame: pl.DataFrame, original: str, name: Callable[[str], str | 
     name : callable
         Gives `BENIGN`, `BACKGROUND`, the attack's name or None for a text; called once for each distinct text.
     """
-    texts = frame[original].unique().drop_nulls().to_list()
-    names = {text: name(text) for text in texts}
-    label = pl.col(original).replace_strict(names, default=None, return_dtype=pl.String)
-    return frame.with_columns(label.alias("label"), pl.col(original).alias("label_original")).with_columns(
-        pl.when(pl.col("label") != BACKGROUND).then(pl.col("label") != BENIGN).alias("is_attack")
+    texts = frame[original]
+    known = texts.unique().drop_nulls()
+    names = [name(text) for text in known]
+    attacks = [None if one in (None, BACKGROUND) else one != BENIGN for one in names]
+    place = texts.cast(pl.Enum(known)).to_physical()
+    return frame.with_columns(
+        pl.Series("label", names, dtype=pl.String).gather(place),
+        texts.alias("label_original"),
+        pl.Series("is_attack", attacks, dtype=pl.Boolean).gather(place),
     )
 
 

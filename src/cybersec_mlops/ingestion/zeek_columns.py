@@ -157,9 +157,10 @@ def to_connections(frame: pl.DataFrame) -> pl.DataFrame:
     )
     if "label_word" not in have:
         return frame
-    detail = pl.col("label_detail") if "label_detail" in have else pl.lit(None, pl.String)
-    both = pl.concat_str("label_word", detail, separator="/").fill_null(pl.col("label_word"))
-    return with_labels(frame.with_columns(both.alias("label_text")), "label_text", label_name)
+    text = pl.col("label_word")
+    if "label_detail" in have and frame["label_detail"].null_count() < frame.height:
+        text = pl.concat_str("label_word", "label_detail", separator="/").fill_null(text)
+    return with_labels(frame.with_columns(text.alias("label_text")), "label_text", label_name)
 
 
 def _has_capitals(texts: pl.Series) -> bool:
