@@ -31,6 +31,13 @@ def test_a_run_without_figures_prints_none(capsys: pytest.CaptureFixture[str]) -
     assert "detected" not in shown
 
 
+def test_a_warning_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_run({**run_document("r1", []), "run_id": "r1", "warnings": ["careful\x1b"]}, {})
+    shown = capsys.readouterr().err
+    assert "warning: careful" in shown
+    assert "\x1b" not in shown
+
+
 @pytest.mark.parametrize(("status", "said"), [("running", True), ("completed", False)])
 def test_a_run_without_an_end_may_have_been_killed(status: str, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
     print_described({**run_document("r1", []), "status": status, "lineage": []})

@@ -88,6 +88,8 @@ def print_run(document: Mapping[str, Any], places: Mapping[str, Any]) -> None:
     console.print(Text("run ") + safe(document["run_id"]) + Text(" ") + safe(document["status"], style))
     for line in _detection(document["metrics"]):
         console.print(safe(f"  {line}"))
+    for warning in document.get("warnings", ()):
+        console.print(Text("  warning: ", style="bold yellow") + safe(warning))
     for reason in places.get("reasons", ()):
         console.print(safe(f"  {reason}"))
     report = document["phases"]["evaluation"]["report"]

@@ -72,6 +72,12 @@ def test_a_failed_run_says_why() -> None:
     assert document["phases"]["training"]["status"] == "failed"
 
 
+@pytest.mark.parametrize("status", ["completed", "reused"])
+def test_what_the_training_warns_of_is_told(status: str) -> None:
+    document = run_document("r1", [event(1, "training", status, outputs={"report": {"warnings": ["careful"]}})])
+    assert document["warnings"] == ["careful"]
+
+
 def test_a_refused_run_is_rejected() -> None:
     document = run_document("r1", [event(1, "run", "rejected", outputs={"promoted": False})])
     assert (document["status"], document["promoted"], document["error"]) == ("rejected", False, None)

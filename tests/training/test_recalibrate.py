@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -144,3 +145,29 @@ def test_the_weight_counts_in_score_and_explanation(fitted: FittedDetector, make
     explained = half.explain(rows, [3], top=100)
     assert explained["contribution"].sum() == pytest.approx(half.score(rows)["score"][3], abs=1e-6)
     assert explained["supervised_contribution"].sum() == pytest.approx(0.5 * surprise[3], abs=1e-6)
+
+
+def test_unlabelled_attacks_that_hide_under_the_threshold_are_told(
+    fitted: FittedDetector, make_rows: MakeRows, small_spec: TrainingSpec
+) -> None:
+    rows = make_rows(3000, seed=8)
+    attacks, benign = int(rows["is_attack"].sum()), rows.filter(~pl.col("is_attack"))
+    unlabelled = recalibrate(fitted.detector, rows.drop("label", "is_attack"), small_spec)
+    (warning,) = unlabelled.report["warnings"]
+    found = re.search(r"takes ([0-9,]+) of 3,000 for attacks.* only ([0-9,]+) of these would alert", warning)
+    assert found is not None
+    taken, alerting = (int(number.replace(",", "")) for number in found.groups())
+    assert 0.5 * attacks < taken <= attacks
+    assert alerting <= 0.01 * rows.height + 1
+    assert recalibrate(fitted.detector, rows, small_spec).report["warnings"] == []
+    assert recalibrate(fitted.detector, benign.drop("label", "is_attack"), small_spec).report["warnings"] == []
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_foreign_traffic_is_told(
+    fitted: FittedDetector, there: tuple[pl.DataFrame, pl.DataFrame], labelled: bool, small_spec: TrainingSpec
+) -> None:
+    benign = there[0].filter(~pl.col("is_attack"))
+    report = recalibrate(fitted.detector, benign if labelled else benign.drop("label", "is_attack"), small_spec).report
+    assert f"strangeness {report['strangeness']:.2f} of 1" in report["warnings"][-1]
+    assert ("or most of it is attacks" in report["warnings"][-1]) is not labelled

@@ -239,7 +239,7 @@ def _notes(job: EvaluationJob, provenance: Mapping[str, Any]) -> tuple[str, ...]
         f"The model was not trained on this traffic: {origin} was carried over with its supervised half; scales and "
         "thresholds come from what is called training here."
     )
-    said = [carried]
+    said = [carried, *(f"{each[:1].upper()}{each[1:]}." for each in provenance["training"].get("warnings", ()))]
     if job.evaluation.leave_one_attack_out:
         said.append("No attack was left out in turn: the attacks that it knows are those of the other network.")
     return tuple(said)

@@ -47,13 +47,14 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
     -------
     dict
         Values that do not apply, or that a failed run did not get to, are None. ``mlflow`` is there only where a copy
-        was asked for.
+        was asked for, ``warnings`` only where there are any.
     """
     copied = [event for event in events if event.phase == COPY]
     own = [event for event in events if event.phase == "run"]
     last = next(reversed(own or [event for event in events if event.phase != COPY]), None)
     phases = {name: _phase(name, [event for event in events if event.phase == name]) for name in PHASES}
     measured = next((event.metrics for event in reversed(events) if event.phase == "evaluation" and event.metrics), {})
+    warnings = _warnings(events)
     promoted = any(event.phase == "run" and event.outputs.get("promoted") for event in events)
     return {
         "run_id": run_id,
@@ -64,7 +65,14 @@ def run_document(run_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
         "promoted": promoted,
         "error": None if last is None else last.error,
         **({"mlflow": _copied(copied[-1])} if copied else {}),
+        **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _warnings(events: Sequence[StoredEvent]) -> list[str]:
+    """Return what the training found that its user has to know."""
+    reports = [event.outputs.get("report") or {} for event in events if event.phase == "training"]
+    return [str(warning) for warning in (reports[-1].get("warnings", ()) if reports else ())]
 
 
 def _copied(event: StoredEvent) -> dict[str, Any]:

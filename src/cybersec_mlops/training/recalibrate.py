@@ -8,6 +8,9 @@ What was learnt elsewhere counts the less, the more foreign the traffic is: the 
 training's times 1 - D, D the Kolmogorov-Smirnov distance between the uniform law and the p-values that the parent's
 benign-only half gives the new rows. Both rules were chosen on networks that no published figure is measured on
 (benchmarks/recalibration.py).
+
+Nobody can tell a threshold that holds from one that attacks have raised, so what speaks for the latter is said: see
+`warnings_of`.
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ from cybersec_mlops.training.split import benign_mask, carve_calibration, has_la
 
 SAMPLE: Final = 20_000
 """Rows that the distance is measured on, at most."""
+
+FOREIGN: Final = 0.5
+"""Distance from which on the traffic is called foreign: the supervised half has lost half of its weight."""
 
 
 def recalibrate(parent: Detector, rows: pl.DataFrame, spec: TrainingSpec) -> FittedDetector:
@@ -81,9 +87,45 @@ def recalibrate(parent: Detector, rows: pl.DataFrame, spec: TrainingSpec) -> Fit
         "strangeness": round(foreign, 4),
         "supervised_weight": None if detector.supervised is None else detector.supervised.weight,
         "dropped_features": {},
+        "warnings": warnings_of(parent, detector, train, spec.nominal_false_positive_rate, foreign),
     }
     report = {"rows": rows.height, **describe(train, detector, spec, calibration), **facts}
     return FittedDetector(detector, {**report, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def warnings_of(parent: Detector, detector: Detector, train: pl.DataFrame, rate: float, foreign: float) -> list[str]:
+    """Say what a user has to know before trusting the thresholds.
+
+    Parameters
+    ----------
+    parent, detector : Detector
+        What was recalibrated, and what became of it.
+    train : DataFrame
+        The rows that it was recalibrated on.
+    rate : float
+        The nominal false-positive rate.
+    foreign : float
+        The distance, see `strangeness`.
+    """
+    warnings = []
+    if not has_labels(train) and parent.supervised is not None:
+        scored = detector.score(train)
+        odds = scored["supervised_score"].to_numpy()
+        likely = (odds > 0) & (parent.supervised.surprise(odds) >= -np.log(rate))  # attacks, by what was learnt
+        taken, usual = scored.filter(pl.Series(likely)), rate * train.height
+        if taken.height > usual + 2 * usual**0.5 + 2:  # more than such a threshold lets through, beyond chance
+            warnings.append(
+                f"no row is labelled, and the model takes {taken.height:,} of {train.height:,} for attacks: thresholds"
+                f" are shares of all rows, and at the new one only {int(taken['is_alert'].sum()):,} of these would"
+                " alert; recalibrate on traffic that is known to be benign"
+            )
+    if foreign > FOREIGN:
+        cause = "" if has_labels(train) else ", or most of it is attacks"
+        warnings.append(
+            f"this traffic is hardly like what the model knows as benign (strangeness {foreign:.2f} of 1)"
+            f"{cause}: what it learnt of attacks counts {100 * (1 - foreign):.0f} % of what it did"
+        )
+    return warnings
 
 
 def strangeness(parent: Detector, rows: pl.DataFrame) -> float:
