@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+import pytest
 
 from cybersec_mlops.evaluation.baselines import measure_baselines
 from cybersec_mlops.evaluation.bootstrap import Bootstrap
@@ -51,8 +52,9 @@ def test_a_constant_column_is_no_split(make_traffic: Traffic) -> None:
     assert stump.roc_auc.value == 0.5
 
 
-def test_a_split_by_whether_a_value_is_there_is_said_in_words(make_traffic: Traffic) -> None:
-    train, test = (make_traffic(seed).with_columns(toy_seen=pl.when("is_attack").then(2.0)) for seed in (0, 1))
+@pytest.mark.parametrize("value", [2.0, pl.lit("http")], ids=["number", "text"])
+def test_a_split_by_whether_a_value_is_there_is_said_in_words(make_traffic: Traffic, value: float | pl.Expr) -> None:
+    train, test = (make_traffic(seed).with_columns(toy_seen=pl.when("is_attack").then(value)) for seed in (0, 1))
     _, stump = measure_baselines(train, test, ["toy_seen"], bootstrap=Bootstrap.of(test, resamples=60, seed=0))
     assert stump.rule == "toy_seen is known or missing"
     assert stump.roc_auc.value == 1.0

@@ -99,10 +99,12 @@ def _stump(encoder: Encoder, fit: pl.DataFrame, test: pl.DataFrame, seed: int) -
     name = encoder.features[max(feature, 0)]
     if feature < 0:
         rule = "no split found"
+    elif not np.isfinite(cut):
+        rule = f"{name} is known or missing"
     elif name in encoder.categories:
         commonest = list(encoder.categories[name])[: int(cut) + 1]
         shown = ", ".join(commonest[:3]) + (", ..." if len(commonest) > 3 else "")
         rule = f"{name} is one of the {len(commonest)} commonest values ({shown}) or not"
     else:
-        rule = f"{name} <= {cut:.6g} or not" if np.isfinite(cut) else f"{name} is known or missing"
+        rule = f"{name} <= {cut:.6g} or not"
     return "decision stump", rule, stump.predict_proba(encoder.encode(test))[:, 1].astype(np.float64)
