@@ -148,3 +148,14 @@ def test_calibration_rows_come_in_stretches_of_time(make_rows: MakeRows) -> None
 def test_without_labels_all_rows_can_calibrate(make_rows: MakeRows) -> None:
     frame = make_rows(2000, timed=False).drop("label", "is_attack")
     assert 0.1 < carve_calibration(frame, SPEC).mean() < 0.3
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_benign_rows_that_are_all_alike_cannot_be_set_aside(make_rows: MakeRows, timed: bool) -> None:
+    frame = make_rows(300).with_columns(pl.col(feature_columns(make_rows(1))).first())
+    frame = frame if timed else frame.drop("ts")
+    if timed:
+        assert 0 < carve_calibration(frame, SPEC).sum() < frame.height
+    else:
+        with pytest.raises(DataError, match="1 different values, too few"):
+            carve_calibration(frame, SPEC)

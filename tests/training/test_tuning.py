@@ -11,7 +11,7 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.training import tuning
 from cybersec_mlops.training.fit import fit_detector
 from cybersec_mlops.training.spec import TrainingSpec
-from cybersec_mlops.training.split import carve_calibration
+from cybersec_mlops.training.split import carve_calibration, split
 from cybersec_mlops.training.tuning import SPACE, Tuned, tune
 
 MakeRows = Callable[..., pl.DataFrame]
@@ -58,6 +58,15 @@ def test_calibration_rows_take_no_part(make_rows: MakeRows, given_spec: Training
     spoiled = rows.with_columns(orig_bytes=pl.when(calibration).then(10**9).otherwise("orig_bytes"))
     assert carve_calibration(spoiled, given_spec).tolist() == calibration.to_list()
     assert tune(spoiled, given_spec) == tune(rows, given_spec)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_rows_without_time_are_tuned_on_too(make_rows: MakeRows, given_spec: TrainingSpec, seed: int) -> None:
+    spec = given_spec.model_copy(update={"tune": 1, "seed": seed})
+    held_out = split(make_rows(6000).drop("ts"), spec)
+    found = tune(held_out.train, spec)
+    assert (found.split, found.spec.seed) == ("stratified", seed)
+    assert min(trial.objective for trial in found.trials) > 0
 
 
 def test_what_was_not_tuned_stays(tuned: Tuned, given_spec: TrainingSpec) -> None:

@@ -26,6 +26,9 @@ MIN_CLASS_ROWS = 20
 CALIBRATION_FLOOR = 300
 """Benign rows wanted for calibration; up to half of the benign rows are taken for it where the share gives fewer."""
 
+MIN_CALIBRATION = 2
+"""Benign rows without which there is none for the scales or none for the thresholds."""
+
 CALIBRATION_BLOCKS = 20
 """Stretches of time, spread over the training period, that calibration rows come from."""
 
@@ -100,6 +103,11 @@ def carve_calibration(train: pl.DataFrame, spec: TrainingSpec) -> Mask:
     -------
     ndarray of bool, shape (rows,)
         True for calibration rows.
+
+    Raises
+    ------
+    DataError
+        The benign rows are so alike that they cannot be told apart into rows to learn from and rows to set aside.
     """
     benign = benign_mask(train)
     rows = int(benign.sum())
@@ -108,8 +116,17 @@ def carve_calibration(train: pl.DataFrame, spec: TrainingSpec) -> Mask:
     if "ts" in train.columns and train["ts"].null_count() == 0 and train["ts"].n_unique() > 2 * CALIBRATION_BLOCKS:
         position = _rank_in_time(train, benign)
         phase = (position * CALIBRATION_BLOCKS) % 1.0
-        return benign & (phase >= 1.0 - wanted)
-    return benign & (uniform(fingerprints, spec.seed + 1) < wanted)
+        chosen = benign & (phase >= 1.0 - wanted)
+    else:
+        chosen = benign & (uniform(fingerprints, spec.seed + 1) < wanted)
+    if rows and not MIN_CALIBRATION <= int(chosen.sum()) < rows:
+        different = np.unique(fingerprints[benign]).size
+        raise DataError(
+            f"the {rows} benign training rows have {different} different values, too few to set some aside for the "
+            "thresholds",
+            hint="add benign traffic, or rows with time",
+        )
+    return chosen
 
 
 def benign_mask(frame: pl.DataFrame) -> Mask:
