@@ -5,9 +5,9 @@
 Every phase runs in a process of its own, without Prefect, so that its peak memory is its own. The Polars script reads
 the same file, casts the same columns and writes Parquet; it checks nothing, counts nothing and computes no feature.
 Times are single runs on whatever machine this is: read the ratios, those of processor seconds where it is busy. Both
-sides' imports are counted, and once each: what is compared with the script is `both-plain`, ingestion and transformation
-without behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file, and can be dropped at any time, counts in the peak and
-not in what is anonymous, which is looked at every 20 ms.
+sides' imports are counted, once each: what is compared with the script is `both-plain`, ingestion and transformation
+without behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file,
+and can be dropped at any time, counts in the peak and not in what is anonymous, which is looked at every 20 ms.
 
 `--larger` repeats the phases up to the transformation with more rows and compares time per row and memory: ten times as
 many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.

@@ -98,8 +98,8 @@ def _broken(frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[Rule, pl.Series]
 def without_impossible(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, dict[str, int]]:
     """Set what no measure can be, a value below 0 or not finite, to null.
 
-    Almost no column has any, so that it is looked for first, and only those that have are made anew. A sum is finite only
-    where every value is, and costs less than a look at each.
+    Almost no column has any, so that it is looked for first, and only those that have are made anew. A sum is finite
+    only where every value is, and costs less than a look at each.
 
     >>> frame, nulled = without_impossible(pl.DataFrame({"a": [1.0, -1.0, None], "b": [0.0, 2.0, None]}), ["a", "b"])
     >>> frame["a"].to_list(), nulled
