@@ -33,8 +33,9 @@ class Tally:
     @classmethod
     def of(cls, rows: pl.DataFrame, scored: pl.DataFrame, features: Iterable[str]) -> Tally:
         """Count the rows of a slice and their scores."""
-        marked = rows.select(day=day_of("ts")).hstack(scored.select("is_alert"))
-        days = marked.group_by("day").agg(pl.len(), pl.col("is_alert").sum()).sort("day").iter_rows()
+        marked = rows.select(day=pl.col("ts").dt.date()).hstack(scored.select("is_alert"))
+        counts = marked.group_by("day").agg(pl.len(), pl.col("is_alert").sum())
+        days = counts.with_columns(day_of("day")).sort("day").iter_rows()
         return cls(
             rows=rows.height,
             alerting=int(scored["is_alert"].sum()),
