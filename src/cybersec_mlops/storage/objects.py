@@ -30,7 +30,8 @@ from cybersec_mlops.waiting import waiting_for
 CHUNK_BYTES: Final = 8 << 20
 PART_BYTES: Final = 16 << 20
 """Size of an upload's parts: S3 allows 10,000 of them, so an object may reach 160 GB."""
-UPLOADS_AT_ONCE: Final = 4
+UPLOADS_AT_ONCE: Final = 2
+"""Parts under way, each held in memory; more are no faster, to a folder slower."""
 READ_LIMIT_BYTES: Final = 256 << 20
 
 _memories: dict[str, MemoryStore] = {}
