@@ -98,7 +98,6 @@ CASES: dict[str, Case] = {
     # archives
     "slip.zip": Case(lambda: zipped("../../../../../../tmp/cybersec-mlops-slipped.log")),
     "absolute.zip": Case(lambda: zipped("/tmp/cybersec-mlops-slipped.log")),
-    "several.zip": Case(lambda: zipped("a.log", "b.log"), "zip archive of several files"),
     "encrypted.zip": Case(lambda: zipped("a.log", encrypted=True), "encrypted zip"),
     "slip.tar": Case(lambda: tarred("../../x.log"), "a tar archive"),
     "slip.tar.gz": Case(lambda: gzip.compress(tarred("/tmp/x.log")), "a tar archive"),
