@@ -173,6 +173,13 @@ CASES: dict[str, Case] = {
         kept=ROWS + 1,
     ),
 }
+MEMBERS = {
+    "../../../../../../tmp/cybersec-mlops-slipped.log": ZEEK,
+    "/tmp/cybersec-mlops-slipped.log": ZEEK,
+    "\x1b[31m<script>.log": ZEEK,
+    "bomb.log": ZEEK + bytes(64 * MIB),
+}
+"""The files of a zip of several."""
 SEVERAL_NAMES = (
     "<script>alert(1)<\\script>.log",
     "\x1b[31mred\n=cmd|calc\u202egol.log",
@@ -190,6 +197,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / name).write_bytes(case.content())
     for name in SEVERAL_NAMES:
         (folder / name).write_bytes(ZEEK)
+    with zipfile.ZipFile(folder / "several.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in MEMBERS.items():
+            archive.writestr(name, content)
     (folder.parent / "outside.log").write_bytes(ZEEK)
     (folder / "outside.log").symlink_to(folder.parent / "outside.log")
     (folder / "zero.log").symlink_to("/dev/zero")
@@ -286,9 +296,19 @@ def test_what_is_no_file_is_passed_over(name: str, reason: str, files: dict[str,
 
 def test_hostile_names_are_read_and_shown_without_their_control_characters(files: dict[str, dict[str, Any]]) -> None:
     others = {name: one for name, one in files.items() if name not in CASES and one["status"] == "usable"}
-    assert len(others) == len(SEVERAL_NAMES)
+    assert len(others) == len(SEVERAL_NAMES) + len(MEMBERS) - 1
     assert all(one["kept"] == ROWS for one in others.values())
     assert all(name.isprintable() for name in others)
+
+
+def test_of_a_zip_of_several_files_each_gets_its_own_answer(files: dict[str, dict[str, Any]]) -> None:
+    found = {name.removeprefix("several.zip/"): one for name, one in files.items() if name.startswith("several.zip/")}
+    assert len(found) == len(MEMBERS)
+    bomb = found.pop("bomb.log")
+    assert bomb["status"] == "refused"
+    assert "decompression bomb" in bomb["problem"]
+    assert {one["kept"] for one in found.values()} == {ROWS}
+    assert {"../../../../../../tmp/cybersec-mlops-slipped.log", "\\x1b[31m<script>.log"} < found.keys()
 
 
 def test_nothing_reaches_the_terminal_that_it_would_obey(folder: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ _KINDS: Final = (
     _Kind("xz", (b"\xfd7zXZ\x00",), _xz),
     _Kind("lzma", (b"\x5d\x00\x00",), _lzma),
     _Kind("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), Zstd),
-    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip -d FOLDER FILE, and give the folder, or name it .zip"),
+    _Kind("zip", (b"PK\x03\x04",), Unzip, "unzip -d FOLDER FILE, and give the folder"),
     _Kind("lz4", (b"\x04\x22\x4d\x18",), None, "lz4 -d FILE"),
     _Kind("compress", (b"\x1f\x9d",), None, "uncompress FILE"),
 )
@@ -212,7 +212,7 @@ class Decompressed(io.RawIOBase):
         try:
             member.end(data, self._piece)
         except Unsupported as error:
-            raise self._unsupported(f"is {error}, expected one file") from error
+            raise self._unsupported(f"is {error}, expected one file, or a sound one whose name ends in .zip") from error
         except (zlib.error, EOFError) as error:
             self._fail(f"the zip archive is damaged ({error})")
 

@@ -40,6 +40,15 @@ def is_array(data: bytes) -> bool:
     return _ARRAY.match(data.removeprefix(BOM)) is not None
 
 
+def variant_of(data: bytes) -> str:
+    r"""Return how the records of a file of this beginning are written.
+
+    >>> variant_of(b'[{"a": 1}]'), variant_of(b'{"a": 1}')
+    ('array', 'json')
+    """
+    return "array" if is_array(data) else "json"
+
+
 def objects_only(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:
     """Set lines aside that cannot be an object; those of blanks alone are counted."""
     changes: dict[int, bytes | None] = {}

@@ -19,13 +19,12 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import mapped_values, parquet
 from cybersec_mlops.ingestion.delimited import Column, Layout, read_cells
 from cybersec_mlops.ingestion.json_lines import (
-    array_lines,
     broken_lines,
-    is_array,
     is_readable,
     json_fault,
     objects_of,
     objects_only,
+    record_lines,
 )
 from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.lines import BOM, Lines, clean, read_lines
@@ -139,7 +138,7 @@ class Mapped:
         if parquet.is_parquet(start):
             return self._read_parquet(stream, source)
         if is_json(start):
-            return self._read_json(stream, source, batch_bytes, array=is_array(start))
+            return self._read_json(stream, source, batch_bytes)
         return self._read_text(stream, source, batch_bytes)
 
     def _read_text(self, stream: BinaryIO, source: str, batch_bytes: int) -> Iterator[Batch]:
@@ -173,8 +172,7 @@ class Mapped:
             seen.add(name)
         return Layout(self.mapping.separator, tuple(columns))
 
-    def _read_json(self, stream: BinaryIO, source: str, batch_bytes: int, *, array: bool) -> Iterator[Batch]:
-        blocks = array_lines(stream, batch_bytes=batch_bytes) if array else read_lines(stream, batch_bytes=batch_bytes)
+    def _read_json(self, stream: BinaryIO, source: str, batch_bytes: int) -> Iterator[Batch]:
         wanted = self._used((*self.mapping.columns, *_label_names(self.mapping.label)))
         schema = dict.fromkeys(wanted, pl.String())
 
@@ -182,16 +180,11 @@ class Mapped:
             found = json.loads(line).get(next((name for name, target in wanted.items() if target == field), None))
             return found if isinstance(found, str) or found is None else json.dumps(found)
 
-        try:
-            for block in blocks:
-                rejected, skipped = Rejected(), dict[str, int]()
-                lines = objects_only(clean(block, rejected, skipped), rejected, skipped)
-                frame, lines = _records(lines, schema, rejected)
-                yield from self._batch(frame.rename(wanted), lines, value, rejected, skipped)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"damaged JSON: {printable(str(error), 100)}", source=source, hint="write one object per line"
-            ) from error
+        for block in record_lines(stream, source=source, batch_bytes=batch_bytes):
+            rejected, skipped = Rejected(), dict[str, int]()
+            lines = objects_only(clean(block, rejected, skipped), rejected, skipped)
+            frame, lines = _records(lines, schema, rejected)
+            yield from self._batch(frame.rename(wanted), lines, value, rejected, skipped)
 
     def _read_parquet(self, stream: BinaryIO, source: str) -> Iterator[Batch]:
         with parquet.seekable(stream) as file:

@@ -38,7 +38,6 @@ from cybersec_mlops.ingestion.connection_rules import (
 )
 from cybersec_mlops.ingestion.json_lines import (
     broken_lines,
-    is_array,
     is_readable,
     json_fault,
     lines_where,
@@ -46,6 +45,7 @@ from cybersec_mlops.ingestion.json_lines import (
     objects_only,
     parse_objects,
     record_lines,
+    variant_of,
 )
 from cybersec_mlops.ingestion.labels import with_labels
 from cybersec_mlops.ingestion.lines import Lines, clean
@@ -144,8 +144,7 @@ class SuricataEVE:
                 passable=True,
             )
         flows = [record for record in records if record["event_type"] == _FLOW]
-        variant = "array" if is_array(head.data) else "json"
-        return Recognition(NAME, variant, has_time=True, notes=tuple(self._notes(flows, others)))
+        return Recognition(NAME, variant_of(head.data), has_time=True, notes=tuple(self._notes(flows, others)))
 
     def _notes(self, flows: list[dict[str, Any]], others: str) -> Iterator[str]:
         starts = [str(record["flow"].get("start")) for record in flows if isinstance(record.get("flow"), dict)]

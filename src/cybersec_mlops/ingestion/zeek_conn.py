@@ -14,7 +14,7 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
 from cybersec_mlops.ingestion.connection_rules import checked_zone, has_no_zone
 from cybersec_mlops.ingestion.in_order import in_order
-from cybersec_mlops.ingestion.json_lines import is_array, objects_of, record_lines
+from cybersec_mlops.ingestion.json_lines import is_array, objects_of, record_lines, variant_of
 from cybersec_mlops.ingestion.lines import BOM, clean
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
@@ -140,11 +140,6 @@ def _zone_notes(time: object, zone: str) -> tuple[str, ...]:
     return (f"its times have no zone; they are read as {zone}",) if has_no_zone(str(time)) else ()
 
 
-def json_variant(head: Head) -> str:
-    """Return how the records of a file of this beginning are written."""
-    return "array" if is_array(head.data) else "json"
-
-
 def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:
     records = [(record_kind(record), record) for record in objects_of(head)]
     kinds = Counter(kind for kind, _ in records)
@@ -154,7 +149,7 @@ def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:
         first = next(record.get("ts") for kind, record in records if kind == "conn")
         others = tuple(f"also holds {kind} records, which are passed over" for kind in sorted(kinds) if kind != "conn")
         notes = (*_label_notes(tuple(names)), *_zone_notes(first, zone), *others)
-        return Recognition(NAME, json_variant(head), has_time=True, ignored=tuple(ignored), notes=notes)
+        return Recognition(NAME, variant_of(head.data), has_time=True, ignored=tuple(ignored), notes=notes)
     zeek = [kind for kind, _ in kinds.most_common() if kind not in ("conn", "")]
     if not zeek:
         return None

@@ -26,13 +26,14 @@ from cybersec_mlops.ingestion.json_lines import (
     objects_of,
     objects_only,
     record_lines,
+    variant_of,
 )
 from cybersec_mlops.ingestion.lines import BOM, Lines, clean
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Head, Recognition
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, outside, screen
 from cybersec_mlops.ingestion.zeek_aggregates import KEYS, KINDS, partial_of
-from cybersec_mlops.ingestion.zeek_conn import json_variant, record_kind
+from cybersec_mlops.ingestion.zeek_conn import record_kind
 from cybersec_mlops.ingestion.zeek_json import STREAM_KEYS
 
 _TEXT: Final = pl.String()
@@ -82,7 +83,7 @@ def recognise_joined(head: Head) -> Recognition | None:
     elif text.startswith(b"{") or is_array(head.data):
         kinds = Counter(record_kind(record) for record in objects_of(head))
         found = [one for one, _ in kinds.most_common() if one in KINDS]
-        kind, variant = found[0] if found and not kinds["conn"] else None, json_variant(head)
+        kind, variant = found[0] if found and not kinds["conn"] else None, variant_of(head.data)
     else:
         return None
     if kind is None:

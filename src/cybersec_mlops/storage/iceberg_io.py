@@ -13,10 +13,10 @@ from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile, OutputStrea
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.ranged import open_ranged
 
 STORE_PROPERTY: Final = "cybersec-mlops.store-url"
 """The catalog property that names the store."""
-BUFFER_BYTES: Final = 1 << 20
 
 
 class StoreFileIO(FileIO):
@@ -62,37 +62,11 @@ class StoredFile(InputFile, OutputFile):
 
     def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002 - it always is
         """Open it for reading in pieces."""
-        return io.BufferedReader(_Reading(self._store, self._key, len(self)), BUFFER_BYTES)
+        return open_ranged(self._store, self._key, len(self))
 
     def create(self, overwrite: bool = False) -> OutputStream:
         """Open it for writing; it appears, complete, when closed without an exception."""
         return _Writing(self._store, self._key, overwrite=overwrite)
-
-
-class _Reading(io.RawIOBase):
-    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
-        super().__init__()
-        self._store, self._key, self._size, self._position = store, key, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence])
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        end = min(self._position + len(buffer), self._size)
-        data = self._store.get_range(self._key, self._position, end) if end > self._position else b""
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 class _Writing(io.BytesIO):
