@@ -267,10 +267,10 @@ def record_lines(stream: BinaryIO, *, source: str, batch_bytes: int) -> Iterator
         An array that is damaged or cut off.
     """
     beginning = stream.read(CHUNK_BYTES)
-    whole = stream_of(chain([beginning], iter(lambda: stream.read(CHUNK_BYTES), b"")))
     if not is_array(beginning):
-        yield from read_lines(whole, batch_bytes=batch_bytes)
+        yield from read_lines(stream, batch_bytes=batch_bytes, beginning=beginning)
         return
+    whole = stream_of(chain([beginning], iter(lambda: stream.read(CHUNK_BYTES), b"")))
     try:
         yield from array_lines(whole, batch_bytes=batch_bytes)
     except ValueError as error:

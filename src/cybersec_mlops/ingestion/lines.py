@@ -122,15 +122,20 @@ def _positions(codes: np.ndarray, code: int) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
-def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1) -> Iterator[Lines]:
-    """Cut a stream into runs of whole lines of about `batch_bytes`; a last line without newline is given one.
+def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning: bytes = b"") -> Iterator[Lines]:
+    r"""Cut a stream into runs of whole lines of about `batch_bytes`; a last line without newline is given one.
 
     Of a line longer than `Limits.max_line_bytes` only that much and a little more is kept, so that `clean` can set it
-    aside.
+    aside. `beginning` is what was read of the stream before.
+
+    >>> import io
+    >>> [lines.data for lines in read_lines(io.BytesIO(b"b\nc"), batch_bytes=2, beginning=b"a")]
+    [b'ab\n', b'c\n']
     """
     max_line_bytes = current().max_line_bytes
     rest = b""
-    while chunk := stream.read(batch_bytes):
+    while chunk := _first_bytes(beginning, stream, batch_bytes):
+        beginning = beginning[batch_bytes:]
         cut = chunk.rfind(b"\n") + 1
         if not cut:
             rest = (rest + chunk)[: max_line_bytes + 1]
@@ -141,6 +146,11 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1) -> Iterato
         yield lines
     if rest:
         yield Lines(rest + b"\n", first)
+
+
+def _first_bytes(beginning: bytes, stream: BinaryIO, size: int) -> bytes:
+    found = beginning[:size]
+    return found + stream.read(size - len(found)) if len(found) < size else found
 
 
 def clean(
@@ -159,7 +169,8 @@ def clean(
     """
     if b"\r" in lines.data and b"\r\n" in lines.data:
         lines = Lines(lines.data.replace(b"\r\n", b"\n"), lines.numbers().to_numpy())
-    if not lines.data.isascii():
+    ascii_only = lines.data.isascii()
+    if not ascii_only:
         lines = _without_marks(lines)
     changes: dict[int, bytes | None] = {}
     lengths, max_line_bytes = lines.lengths, current().max_line_bytes
@@ -170,7 +181,7 @@ def clean(
         if index not in changes:
             changes[index] = None
             rejected.add(lines, index, "nul_byte", detail="a NUL byte, expected text")
-    if not lines.data.isascii():
+    if not ascii_only:
         _check_encoding(lines, encoding, changes, rejected)
     blank = np.flatnonzero(lengths == 0).tolist()
     if blank:
