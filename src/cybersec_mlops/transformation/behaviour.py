@@ -24,6 +24,7 @@ import numpy.typing as npt
 import polars as pl
 
 Ints = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]  # and codes: half the memory, and a slice never has two thousand million rows
 
 CONTEXT_COLUMNS: Final = ("ts", "orig_h", "resp_h", "resp_p", "conn_state", "orig_bytes", "resp_bytes", "resp_pkts")
 """The columns that the features are computed from: all that is needed of the connections before a slice."""
@@ -45,11 +46,11 @@ class _Events:
     """Connections of the context and the slice as integers."""
 
     time: Ints
-    by_time: Ints  # their order
-    orig: Ints
-    resp: Ints
-    port: Ints
-    failed: Ints
+    by_time: Places  # their order
+    orig: Places
+    resp: Places
+    port: Places
+    failed: npt.NDArray[np.bool_]
     volume: Ints
 
     def since(self, first: int, reach_s: int) -> tuple[_Events, int]:
@@ -62,7 +63,7 @@ class _Events:
         """
         near = self.time >= self.time[first:].min() - reach_s * _MICROSECONDS
         near[first:] = True
-        place = np.cumsum(near) - 1
+        place = np.cumsum(near, dtype=np.int32) - 1
         left = _Events(
             time=self.time[near],
             by_time=place[self.by_time[near[self.by_time]]],
@@ -130,18 +131,17 @@ def add_behaviour(rows: pl.DataFrame, past: pl.DataFrame, windows_s: tuple[int, 
     current = rows.select(CONTEXT_COLUMNS)
     current = current if len(index) == rows.height else current[index]
     before = past.select(CONTEXT_COLUMNS).drop_nulls(["ts", "orig_h", "resp_h"])
-    events = _events(pl.concat([before, current]), lookback_s(windows_s))
-    features = dict(_features(events, before.height, windows_s))
-    columns = pl.DataFrame([_series(name, features[name], dtype) for name, dtype in schema.items()])
+    features = _features(_events(pl.concat([before, current]), lookback_s(windows_s)), before.height, windows_s)
+    columns = pl.DataFrame([_series(name, values) for name, values in features]).select(list(schema))
     if len(index) == rows.height:
         return rows.hstack(columns)
     placed = pl.DataFrame({"_row": index.cast(pl.UInt32)}).hstack(columns)
     return rows.with_row_index("_row").join(placed, on="_row", how="left", maintain_order="left").drop("_row")
 
 
-def _series(name: str, values: npt.NDArray[np.float64] | Ints, dtype: pl.DataType) -> pl.Series:
+def _series(name: str, values: npt.NDArray[np.float64] | Ints) -> pl.Series:
     series = pl.Series(name, values)
-    return series.fill_nan(None) if dtype == pl.Float64() else series
+    return series.fill_nan(None) if series.dtype == pl.Float64() else series
 
 
 def _events(connections: pl.DataFrame, widest_s: int) -> _Events:
@@ -151,19 +151,19 @@ def _events(connections: pl.DataFrame, widest_s: int) -> _Events:
         .otherwise(pl.col("resp_pkts") == 0)
     )
     hosts = pl.concat([connections["orig_h"], connections["resp_h"]]).cast(pl.Categorical).to_physical().to_numpy()
-    port = connections["resp_p"].fill_null(-1).cast(pl.Int64).to_numpy()
+    port = connections["resp_p"].fill_null(-1).cast(pl.Int32).to_numpy()
     numbers = connections.select(
         pl.col("ts").dt.epoch("us").alias("time"),
-        failed.fill_null(value=False).cast(pl.Int64).alias("failed"),
+        failed.fill_null(value=False).alias("failed"),
         pl.col("orig_bytes").fill_null(0) + pl.col("resp_bytes").fill_null(0),
     )
     time = numbers["time"].to_numpy()
     by_time = np.argsort(time, kind="stable")
     return _Events(
         time=_without_pauses(time, by_time, widest_s),
-        by_time=by_time,
-        orig=hosts[: connections.height].astype(np.int64),
-        resp=hosts[connections.height :].astype(np.int64),
+        by_time=by_time.astype(np.int32),
+        orig=hosts[: connections.height].astype(np.int32),
+        resp=hosts[connections.height :].astype(np.int32),
         port=port - port.min(),
         failed=numbers["failed"].to_numpy(),
         volume=numbers["orig_bytes"].to_numpy(),
@@ -219,8 +219,8 @@ def _regularity(events: _Events, first: int) -> Iterator[tuple[str, npt.NDArray[
 class _Links:
     """Every event that has one before it in its chain: that one, itself, and the microseconds between them."""
 
-    before: Ints
-    after: Ints
+    before: Places
+    after: Places
     gap: Ints
 
 
@@ -228,11 +228,11 @@ class _Links:
 class _Chains:
     """Events that share some codes, one chain after the other, each in order of time."""
 
-    order: Ints
+    order: Places
     goes_on: npt.NDArray[np.bool_]  # per place: the same chain as at the place before
 
     @classmethod
-    def of(cls, events: _Events, *codes: Ints) -> _Chains:
+    def of(cls, events: _Events, *codes: Places) -> _Chains:
         """Sort by the codes: sixteen bits at a time, since numpy sorts these by counting."""
         order = events.by_time
         for code in codes:
@@ -268,7 +268,7 @@ class _Timeline:
         self._end = np.searchsorted(self._line, self._query)  # after all events of an earlier time
         self._begins: dict[int, Ints] = {}
 
-    def sums(self, width: int, *weights: Ints) -> tuple[Ints, ...]:
+    def sums(self, width: int, *weights: Ints | npt.NDArray[np.bool_]) -> tuple[Ints, ...]:
         """Return, per event from `first` on, the count of events in its window and the sums of their weights."""
         begin = self._begin(width)
         totals = (_before(weight[self.order]) for weight in weights)
