@@ -71,6 +71,12 @@ def test_an_archive_of_one_file_stays_a_compressed_file(place: Place, tmp_path: 
 
 
 @both
+def test_a_compressed_file_alone_in_an_archive_is_read_as_one_of_several_is(place: Place, tmp_path: Path) -> None:
+    found = place(zipped({"conn.log.gz": gzip.compress(CONN)}), tmp_path)
+    assert read(found) == {"/conn.log.gz": gzip.compress(CONN)}
+
+
+@both
 def test_hidden_files_are_passed_over(place: Place, tmp_path: Path) -> None:
     found = place(zipped({"a.log": CONN, "deep/.hidden": b"x"}), tmp_path)
     assert [item.reason for item in found.skipped] == ["a hidden file"]

@@ -1,7 +1,8 @@
 """A zip archive of several files as a folder: each of its files is a source of its own.
 
 An archive is told by its name, ``.zip``, so that no other file is opened to list a folder. One that holds a single file
-is a compressed file like any other (`compression`). Names inside are only shown: nothing is ever written under them.
+is a compressed file like any other (`compression`), unless that is compressed once more. Names inside are only shown:
+nothing is ever written under them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _END: Final = b"PK\x05\x06"
 _END_BYTES: Final = 22
 _COMMENT_BYTES: Final = 65_535
 _NAME_LIMIT: Final = 1_000
+_COMPRESSED: Final = (".gz", ".zst", ".bz2", ".xz", ".lzma")
 _BY_HAND: Final = "unpack it and give the folder: unzip -d FOLDER FILE"
 
 
@@ -37,7 +39,7 @@ def is_archive(name: str) -> bool:
 
 
 def files_of(file: BinaryIO) -> list[zipfile.ZipInfo] | None:
-    """Return the files of an archive of several, by name; None where it is none, damaged, or holds fewer than two."""
+    """Return the files of an archive of several, by name; None where it is none, damaged, or holds one plain file."""
     try:
         if _directory_bytes(file) > DIRECTORY_BYTES:
             return None
@@ -49,7 +51,8 @@ def files_of(file: BinaryIO) -> list[zipfile.ZipInfo] | None:
     if not all(0 <= one.header_offset < size for one in everything):
         return None
     files = [one for one in everything if not (one.filename.endswith("/") or one.filename.startswith("__MACOSX/"))]
-    return sorted(files, key=lambda one: one.filename) if len(files) > 1 else None
+    several = len(files) > 1 or any(one.filename.lower().endswith(_COMPRESSED) for one in files)
+    return sorted(files, key=lambda one: one.filename) if several else None
 
 
 def _directory_bytes(file: BinaryIO) -> int:
