@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.zeek_sample import line, write_log
 
-from cybersec_mlops.config import RunSpec
-from cybersec_mlops.errors import DataError
+from cybersec_mlops.config import RunSpec, TaskPolicy
+from cybersec_mlops.errors import DataError, PlatformError
+from cybersec_mlops.ingestion.ingest import store_original
+from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.sources import Source
 from cybersec_mlops.pipeline.data_ingestion_flow import data_ingestion_flow
 from cybersec_mlops.pipeline.platform import Platform
 
@@ -55,6 +59,28 @@ def test_new_files_of_a_folder_are_stored_and_told(
     shutil.copytree(folder, other)
     at_once = data_ingestion_flow(RunSpec(sources=(str(other),), dataset="d"), "r3")
     assert at_once["train"] == grown["train"]
+
+
+def test_a_store_that_fails_between_two_files_of_a_task_changes_nothing_of_what_is_told(
+    prefect_api: str, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(3):
+        write_log(folder / f"conn.{number}.log", [line(number)])
+    failures = [PlatformError("the store is away")]
+
+    def failing(source: Source, *given: Any, **named: Any) -> Original:
+        if source.name.endswith("conn.1.log") and failures:
+            raise failures.pop()
+        return store_original(source, *given, **named)
+
+    monkeypatch.setattr("cybersec_mlops.pipeline.data_ingestion_flow.store_original", failing)
+    data_ingestion_flow(RunSpec(sources=(str(folder),), dataset="d", tasks=TaskPolicy(retries=0)), "r1")
+    told = platform.audit.events(run_id="r1")[-1].outputs
+    assert not failures
+    assert (told["new"], told["known"]) == (3, 0)
+    assert list(told["sources"]) == [str(folder / f"conn.{number}.log") for number in range(3)]
 
 
 def test_a_source_that_is_not_there_leaves_an_audit_row(prefect_api: str, platform: Platform, tmp_path: Path) -> None:

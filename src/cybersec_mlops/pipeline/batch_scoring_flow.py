@@ -15,7 +15,7 @@ from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
 from cybersec_mlops.pipeline.data_ingestion_flow import ingest_set
-from cybersec_mlops.pipeline.data_transformation_flow import list_originals_task, parse_original_task
+from cybersec_mlops.pipeline.data_transformation_flow import list_originals_task, parse_all
 from cybersec_mlops.pipeline.delivery import check_target, deliver
 from cybersec_mlops.pipeline.model_choice import ChosenModel, choose_model
 from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, run_phase, run_unkeyed_phase
@@ -141,10 +141,7 @@ def warnings_of(outputs: dict[str, Any]) -> list[str]:
 def _score(job: ScoringJob, spec: RunSpec) -> Outcome:
     with open_platform().scratch() as scratch:
         originals = configured(list_originals_task, spec.tasks)(job.raw.to_dict())
-        parse = configured(parse_original_task, spec.tasks)
-        given = (job.transformation.timezone, spec.limits)
-        futures = [parse.submit(one, str(scratch / one["sha256"]), *given) for one in originals]
-        staged = [future.result() for future in futures]
+        staged = parse_all(originals, str(scratch), job.transformation.timezone, spec)
         planned = configured(plan_scoring_task, spec.tasks)(staged, job, str(scratch))
         score = configured(score_slice_task, spec.tasks)
         waiting = [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow, get_run_logger
 
 from cybersec_mlops.config import RunSpec
+from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.ingestion.ingest import Found, find_sources, store_original, write_manifest
 from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.mappings import NamedMapping, load_mappings, store_mapping, stored_mapping
@@ -15,6 +17,7 @@ from cybersec_mlops.ingestion.sources import Source
 from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
+from cybersec_mlops.pipeline.groups import Group, grouped
 from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, run_unkeyed_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
@@ -46,17 +49,25 @@ def find_sources_task(
     return found
 
 
-@phase_task("store-original", "store {source.name}")
-def store_original_task(
-    source: Source, log_format: str | None, limits: Limits, mappings: dict[str, dict[str, Any]] | None = None
-) -> dict[str, Any]:
-    """Store one original in RAW under its SHA-256, with a receipt."""
-    raw = open_platform().layers.raw
-    with applied(limits):
-        original = store_original(source, raw, format=log_format, mappings=_stored(mappings))
-    state = "stored" if original.stored else "was there already"
-    get_run_logger().info("%s: %s, %d bytes, %s", source.name, original.format, original.bytes, state)
-    return original.to_dict()
+@phase_task("store-originals", "store {group.name}")
+def store_originals_task(
+    group: Group[Source], log_format: str | None, limits: Limits, mappings: dict[str, dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """Store originals in RAW under their SHA-256, each with a receipt; those before one that the platform refused."""
+    raw, known, done = open_platform().layers.raw, _stored(mappings), list[dict[str, Any]]()
+    for source in group.items:
+        try:
+            with applied(limits):
+                original = store_original(source, raw, format=log_format, mappings=known)
+        except PlatformError as error:
+            if not done:
+                raise
+            get_run_logger().warning("%s: %s; it is tried again in another task", source.name, error.message)
+            break  # done again, what was stored now would count as known before
+        state = "stored" if original.stored else "was there already"
+        get_run_logger().info("%s: %s, %d bytes, %s", source.name, original.format, original.bytes, state)
+        done.append(original.to_dict())
+    return done
 
 
 def _stored(mappings: dict[str, dict[str, Any]] | None) -> tuple[NamedMapping, ...]:
@@ -116,12 +127,23 @@ def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) 
     return dict(outcome.outputs["manifest"])
 
 
+def _store_all(sources: Sequence[Source], spec: RunSpec, mappings: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    store = configured(store_originals_task, spec.tasks)
+    given = (spec.format, spec.limits, mappings)
+    groups = grouped(sources, name=lambda one: one.name, size=lambda one: one.bytes)
+    originals = list[dict[str, Any]]()
+    for group, future in [(group, store.submit(group, *given)) for group in groups]:
+        done = future.result()
+        while left := group.items[len(done) :]:
+            done += store.submit(Group(left[0].name, left), *given).result()
+        originals += done
+    return originals
+
+
 def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
     mappings = configured(store_mappings_task, spec.tasks)(spec.mapping) if spec.mapping else {}
     found = configured(find_sources_task, spec.tasks)(sources, spec.format, spec.limits, mappings)
-    store = configured(store_original_task, spec.tasks)
-    futures = [store.submit(source, spec.format, spec.limits, mappings) for source in found.sources]
-    originals = [future.result() for future in futures]
+    originals = _store_all(found.sources, spec, mappings)
     manifest = configured(write_manifest_task, spec.tasks)(originals)
     new = {one["sha256"] for one in originals if one["stored"]}
     known = {one["sha256"] for one in originals} - new

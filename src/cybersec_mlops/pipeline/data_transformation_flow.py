@@ -17,6 +17,7 @@ from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
 from cybersec_mlops.pipeline.engines import on_engine
+from cybersec_mlops.pipeline.groups import Group, grouped
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
@@ -46,9 +47,15 @@ def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [one.to_dict() for one in share(read_manifest(manifest, open_platform().layers.raw))]
 
 
-@phase_task("parse-original", "parse {original[sha256]}")
-def parse_original_task(original: dict[str, Any], folder: str, timezone: str, limits: Limits) -> dict[str, Any]:
-    """Parse one original into typed parts on scratch; count what is kept, refused and skipped."""
+@phase_task("parse-originals", "parse {group.name}")
+def parse_originals_task(
+    group: Group[dict[str, Any]], folder: str, timezone: str, limits: Limits
+) -> list[dict[str, Any]]:
+    """Parse originals into typed parts on scratch; count what is kept, refused and skipped."""
+    return [_parse(original, folder, timezone, limits).to_dict() for original in group.items]
+
+
+def _parse(original: dict[str, Any], folder: str, timezone: str, limits: Limits) -> Staged:
     layers, shared = open_platform().layers, shared_staging.is_shared(folder)
     with applied(limits), _scratch(folder) as scratch:
         own = scratch / original["sha256"]
@@ -63,7 +70,15 @@ def parse_original_task(original: dict[str, Any], folder: str, timezone: str, li
         staged.reasons,
         staged.skipped,
     )
-    return staged.to_dict()
+    return staged
+
+
+def parse_all(originals: list[dict[str, Any]], folder: str, timezone: str, spec: RunSpec) -> list[dict[str, Any]]:
+    """Parse originals, in a flow run that is going on; return what became of each, in their order."""
+    parse = configured(parse_originals_task, spec.tasks)
+    groups = grouped(originals, name=lambda one: one["source_name"], size=lambda one: one["decompressed_bytes"])
+    futures = [parse.submit(group, folder, timezone, spec.limits) for group in groups]
+    return [staged for future in futures for staged in future.result()]
 
 
 @contextmanager
@@ -97,11 +112,13 @@ def build_part_task(piece: dict[str, Any], job: SliceJob) -> dict[str, Any]:
 
 
 @phase_task("store-quarantine")
-def store_quarantine_task(staged: dict[str, Any], folder: str) -> list[dict[str, Any]]:
-    """Store the refused rows of one original, each with its reason and line."""
-    silver = open_platform().layers.silver
-    with _scratch(folder) as scratch:
-        stored = store_quarantine(shared_staging.bring_refused(Staged.from_dict(staged), silver, scratch), silver)
+def store_quarantine_task(group: Group[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
+    """Store the refused rows of originals, each with its reason and line."""
+    silver, stored = open_platform().layers.silver, list[Reference]()
+    for staged in group.items:
+        with _scratch(folder) as scratch:
+            refused = shared_staging.bring_refused(Staged.from_dict(staged), silver, scratch)
+            stored += store_quarantine(refused, silver)
     return [reference.to_dict() for reference in stored]
 
 
@@ -200,15 +217,14 @@ def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Out
 
 def _in_steps(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec, place: str, scratch: str) -> dict[str, Any]:
     originals = configured(list_originals_task, spec.tasks)(raw_manifest)
-    parse = configured(parse_original_task, spec.tasks)
-    given = (place, spec.transformation.timezone, spec.limits)
-    staged = [future.result() for future in [parse.submit(one, *given) for one in originals]]
+    staged = parse_all(originals, place, spec.transformation.timezone, spec)
     job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, place)
     pieces = configured(plan_slices_task, spec.tasks)(staged, spec.transformation, scratch)
     build = configured(build_part_task, spec.tasks)
     parts = [build.submit(piece, job) for piece in pieces]
     refuse = configured(store_quarantine_task, spec.tasks)
-    refused = [refuse.submit(one, place) for one in staged if one["rejected"]]
+    with_refused = grouped((one for one in staged if one["rejected"]), name=lambda one: one["raw_sha256"])
+    refused = [refuse.submit(group, place) for group in with_refused]
     quarantine = [reference for future in refused for reference in future.result()]
     made = [future.result() for future in parts]
     return dict(configured(publish_task, spec.tasks)(staged, made, quarantine, job, raw_manifest))
