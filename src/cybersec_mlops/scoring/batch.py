@@ -101,8 +101,8 @@ def feature_rows(piece: Slice, slices: SliceJob, model: ScoringModel) -> pl.Data
     columns = input_columns(slices.native)
     rows = add_derived(read_slice(piece, model.inputs(columns, TOLD)))
     if slices.behaviour:
-        past = read_past(piece, columns, lookback_s(slices.spec.windows_s))
-        rows = add_behaviour(rows, past, slices.spec.windows_s)
+        windows_s = slices.spec.windows_s
+        rows = add_behaviour(rows, read_past(piece, columns, lookback_s(windows_s)), windows_s)
     return model.complete(rows)
 
 

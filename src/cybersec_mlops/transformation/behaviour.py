@@ -129,14 +129,20 @@ def add_behaviour(rows: pl.DataFrame, past: pl.DataFrame, windows_s: tuple[int, 
     if index.is_empty():
         return rows.with_columns([pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items()])
     current = rows.select(CONTEXT_COLUMNS)
-    current = current if len(index) == rows.height else current[index]
-    before = past.select(CONTEXT_COLUMNS).drop_nulls(["ts", "orig_h", "resp_h"])
-    features = _features(_events(pl.concat([before, current]), lookback_s(windows_s)), before.height, windows_s)
+    features = _features(*_together(past, current if len(index) == rows.height else current[index], windows_s))
+    del past  # what is mapped of it can go
     columns = pl.DataFrame([_series(name, values) for name, values in features]).select(list(schema))
     if len(index) == rows.height:
         return rows.hstack(columns)
     placed = pl.DataFrame({"_row": index.cast(pl.UInt32)}).hstack(columns)
     return rows.with_row_index("_row").join(placed, on="_row", how="left", maintain_order="left").drop("_row")
+
+
+def _together(
+    past: pl.DataFrame, current: pl.DataFrame, windows_s: tuple[int, ...]
+) -> tuple[_Events, int, tuple[int, ...]]:
+    before = past.select(CONTEXT_COLUMNS).drop_nulls(["ts", "orig_h", "resp_h"])
+    return _events(pl.concat([before, current]), lookback_s(windows_s)), before.height, windows_s
 
 
 def _series(name: str, values: npt.NDArray[np.float64] | Ints) -> pl.Series:

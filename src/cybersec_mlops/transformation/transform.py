@@ -121,8 +121,7 @@ def build_part(piece: Slice, job: SliceJob, silver: ObjectStore) -> SilverPart:
     columns = input_columns(job.native)
     rows = add_derived(read_slice(piece, columns).with_columns(dataset=pl.lit(job.dataset)))
     if job.behaviour:
-        past = read_past(piece, columns, lookback_s(job.spec.windows_s))
-        rows = add_behaviour(rows, past, job.spec.windows_s)
+        rows = add_behaviour(rows, read_past(piece, columns, lookback_s(job.spec.windows_s)), job.spec.windows_s)
     rows = rows.select(list(silver_columns(job)))
     return SilverPart.of(rows, store_parquet(rows, DATA, silver))
 
