@@ -55,6 +55,12 @@ def test_a_short_wait_is_not_told(told: Told) -> None:
     assert not [line for line in told.lines if name in line]
 
 
+def test_what_gets_on_is_not_waited_for_since_it_began() -> None:
+    with waiting.waiting_for("a long upload", first_s=60) as wait:
+        dues = [wait.due for _ in wait.moving(range(3))]
+    assert dues == sorted(set(dues))
+
+
 def test_many_who_wait_for_one_thing_are_told_once(told: Told) -> None:
     name = uuid.uuid4().hex
     for _ in range(5):

@@ -7,8 +7,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 LOG: Final = logging.getLogger("cybersec_mlops.waiting")
 FIRST_S: Final = 5.0
@@ -19,8 +21,10 @@ _told: dict[str, float] = {}
 
 
 @contextlib.contextmanager
-def waiting_for(what: str, *, first_s: float = FIRST_S) -> Iterator[None]:
+def waiting_for(what: str, *, first_s: float = FIRST_S) -> Iterator[Wait]:
     """Log a line when a block takes longer than `first_s` seconds, and again after each further `first_s`.
+
+    Of a block that gets on (`Wait.moving`) only the time counts since it last did.
 
     Parameters
     ----------
@@ -29,22 +33,32 @@ def waiting_for(what: str, *, first_s: float = FIRST_S) -> Iterator[None]:
     first_s : float
         Seconds.
     """
-    wait = _Wait(what, first_s, time.monotonic())
+    wait = Wait(what, first_s)
     _WATCH.add(wait)
     try:
-        yield
+        yield wait
     finally:
         _WATCH.remove(wait)
 
 
-class _Wait:
+class Wait:
     """Something that is waited for."""
 
     __slots__ = ("began", "due", "every_s", "what")
 
-    def __init__(self, what: str, every_s: float, began: float) -> None:
-        self.what, self.every_s, self.began = what, every_s, began
-        self.due = began + every_s
+    def __init__(self, what: str, every_s: float) -> None:
+        self.what, self.every_s = what, every_s
+        self._begin()
+
+    def _begin(self) -> None:
+        self.began = time.monotonic()
+        self.due = self.began + self.every_s
+
+    def moving(self, items: Iterable[T]) -> Iterator[T]:
+        """Hand items on; with each that is asked for the wait begins anew."""
+        for item in items:
+            self._begin()
+            yield item
 
 
 class _Watch:
@@ -52,11 +66,11 @@ class _Watch:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._open = set[_Wait]()
+        self._open = set[Wait]()
         self._wakes: float | None = None
         """When the thread looks again; None where there is no thread."""
 
-    def add(self, wait: _Wait) -> None:
+    def add(self, wait: Wait) -> None:
         with self._changed:
             self._open.add(wait)
             if self._wakes is None:
@@ -65,7 +79,7 @@ class _Watch:
             elif wait.due < self._wakes:
                 self._changed.notify()
 
-    def remove(self, wait: _Wait) -> None:
+    def remove(self, wait: Wait) -> None:
         with self._changed:
             self._open.discard(wait)
 
@@ -74,7 +88,7 @@ class _Watch:
             for wait, seconds in late:
                 tell(wait.what, f"{seconds:.0f} s so far", every_s=wait.every_s)
 
-    def _late(self) -> list[tuple[_Wait, float]] | None:
+    def _late(self) -> list[tuple[Wait, float]] | None:
         """Sleep until something has taken long; None where nothing was waited for all the while."""
         with self._changed:
             now = time.monotonic()
@@ -85,7 +99,7 @@ class _Watch:
                 return None
             return [self._told(wait) for wait in self._open if wait.due <= time.monotonic()]
 
-    def _told(self, wait: _Wait) -> tuple[_Wait, float]:
+    def _told(self, wait: Wait) -> tuple[Wait, float]:
         now = time.monotonic()
         wait.due = now + wait.every_s
         return wait, now - wait.began

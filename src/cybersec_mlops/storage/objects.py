@@ -25,7 +25,7 @@ from cybersec_mlops.storage import failures
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
 from cybersec_mlops.storage.streams import CheckedStream, HashedReader, file_chunks, read_ahead, sha256_of
-from cybersec_mlops.waiting import waiting_for
+from cybersec_mlops.waiting import Wait, waiting_for
 
 CHUNK_BYTES: Final = 8 << 20
 PART_BYTES: Final = 16 << 20
@@ -150,10 +150,10 @@ class ObjectStore:
         return f"{self._root}{key}"
 
     @contextlib.contextmanager
-    def _doing(self, verb: str, uri: str) -> Iterator[None]:
+    def _doing(self, verb: str, uri: str) -> Iterator[Wait]:
         try:
-            with waiting_for(self.where):
-                yield
+            with waiting_for(self.where) as wait:
+                yield wait
         except failures.TRANSPORT as error:
             raise failures.explain(error, doing=verb, where=self.where, uri=uri) from error
         except ValueError as error:  # a name that the client cannot express
@@ -246,8 +246,9 @@ class ObjectStore:
             return Reference(uri, sha256, size)
         counted = CheckedStream(chunks, sha256, source or uri)
         try:
-            with self._doing("write", uri), read_ahead(counted) as pieces:
-                self._client.put(self._path(key), pieces, chunk_size=PART_BYTES, max_concurrency=UPLOADS_AT_ONCE)
+            with self._doing("write", uri) as wait, read_ahead(counted) as pieces:
+                moving = wait.moving(pieces)
+                self._client.put(self._path(key), moving, chunk_size=PART_BYTES, max_concurrency=UPLOADS_AT_ONCE)
         except CybersecMlopsError:
             if counted.error is not None:  # the stream failed, not the store
                 raise counted.error from None
