@@ -180,7 +180,10 @@ def _layers(folder: Path) -> Any:
 
 def run_ingestion(folder: Path, _: str) -> int:
     """Hash, recognise, count and store the originals."""
-    from cybersec_mlops.ingestion.ingest import ingest
+    from cybersec_mlops.pipeline.loading import loading
+
+    with loading():  # as a run does
+        from cybersec_mlops.ingestion.ingest import ingest
 
     manifest, originals, _found = ingest([str(folder / "logs")], _layers(folder).raw)
     (folder / "raw.json").write_text(json.dumps(manifest.to_dict()))
@@ -210,9 +213,12 @@ def run_both_plain(folder: Path, log_format: str) -> int:
 
 
 def _transform(folder: Path, *, behaviour: bool, name: str) -> int:
-    from cybersec_mlops.ingestion.originals import read_manifest
-    from cybersec_mlops.transformation.spec import TransformationSpec
-    from cybersec_mlops.transformation.transform import transform
+    from cybersec_mlops.pipeline.loading import loading
+
+    with loading():
+        from cybersec_mlops.ingestion.originals import read_manifest
+        from cybersec_mlops.transformation.spec import TransformationSpec
+        from cybersec_mlops.transformation.transform import transform
 
     layers, manifest = _layers(folder), _reference(folder / "raw.json")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
