@@ -180,11 +180,15 @@ def test_a_wrong_value_is_shown() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"Event time               Event  XEvent Proto      Src IP Addr:Port  Dst IP Addr:Port\n", "events, not of"),
+        (b"Event time               Event  XEvent Proto      Src IP Addr:Port  Dst IP Addr:Port\n", "events, not its"),
         (LONG.replace(b"Flags", b"Wings"), "not known: Wings"),
         (LONG.replace(b"Tos  Packets", b"In Pkt  Packets"), "not known: orig_pkts"),
         (b"Date first seen  Duration Proto\n2026-03-02 09:00:00.125 8.304 TCP\n", "without what makes a connection"),
-        (b"ts,te,td,pr,val,fl,flP\n", "without what makes a connection: orig_h"),
+        (b"ts,te,td,pr,val,fl,flP\n", "nfdump's statistics, not its flows"),
+        (b"Top 5 Dst IP Addr ordered by flows:\nDate first seen  Duration Proto  Dst IP Addr\n", "statistics, not"),
+        (b"\nFlow Record: \n  Flags        =  0x00 FLOW, Unsampled\n", "raw layout, not"),
+        (b'[\n{\n\t"type" : "FLOW",\n\t"src4_addr" : "10.1.0.1"\n}\n]\n', "nfdump's JSON, not"),
+        (b'{"type": "FLOW", "src4_addr": "10.1.0.1"}\n', "nfdump's JSON, not"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_way_out(data: bytes, message: str) -> None:
@@ -192,6 +196,10 @@ def test_what_cannot_be_used_is_refused_with_the_way_out(data: bytes, message: s
     assert isinstance(answer, Refusal)
     assert message in answer.message
     assert "nfdump -o long" in answer.hint
+
+
+def test_json_of_others_is_not_taken_for_that_of_nfdump() -> None:
+    assert Nfdump().recognise(Head(b'{"type": "flow", "src": "10.1.0.1"}\n', complete=True)) is None
 
 
 @pytest.mark.shared_data

@@ -220,6 +220,16 @@ def test_the_real_log_is_read_whole(shared_data: Callable[[str], Path]) -> None:
     assert found.rows.select("ts", "duration_s", "orig_ip_bytes", "resp_pkts").null_count().row(0) == (0, 0, 0, 0)
 
 
+def test_a_log_of_netflow_records_alone_is_refused_with_the_way_to_a_table() -> None:
+    answer = SuricataEVE().recognise(Head(lines(changed(event_type="netflow")), complete=True))
+    assert isinstance(answer, Refusal)
+    assert "no flow records, only netflow" in answer.message
+    assert "docs/formats.md has a line of jq" in answer.hint
+    alerts = SuricataEVE().recognise(Head(lines(changed(event_type="alert")), complete=True))
+    assert isinstance(alerts, Refusal)
+    assert "netflow" not in alerts.hint
+
+
 @pytest.mark.shared_data
 def test_the_real_log_of_alerts_alone_is_refused(shared_data: Callable[[str], Path]) -> None:
     data = (shared_data("suricata-eve") / "wrccdc-2017_alerts-only.json").read_bytes()

@@ -151,3 +151,23 @@ def test_a_log_without_times_is_refused() -> None:
 @pytest.mark.parametrize("data", [b"srcaddr dstaddr\n", b"2 3 4\n", b"a b c d e f\n", b"version,start,end\n"])
 def test_other_tables_are_none(data: bytes) -> None:
     assert VPCFlow().recognise(Head(data, complete=True)) is None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "3 eni-1235b8ca123456789 123456789010 vpc-abcdefab012345678 10.0.0.5 10.0.0.9 39812 80 6 3 IPv4 ACCEPT OK",
+        "5 123456789010 - 10.0.0.5 10.0.0.9 50041 33004 17 52 1 1772442000 1772442060 REJECT OK - - - 1 IPv4 ingress",
+    ],
+)
+def test_fields_of_ones_own_without_a_header_are_refused_with_the_way_out(row: str) -> None:
+    answer = VPCFlow().recognise(Head(f"{row}\n".encode(), complete=True))
+    assert isinstance(answer, Refusal)
+    assert f"an AWS VPC flow log of {len(row.split())} fields without a header" in answer.message
+    assert "version account-id interface-id srcaddr" in answer.hint
+    assert not answer.passable
+
+
+@pytest.mark.parametrize("line", [b"OK then\n", b"eni-1 ACCEPT vpc-2\n"])
+def test_a_line_of_text_is_no_flow_log(line: bytes) -> None:
+    assert VPCFlow().recognise(Head(line, complete=True)) is None

@@ -42,6 +42,27 @@ def test_a_tsv_log_of_another_type_is_named() -> None:
     assert answer.passable
 
 
+def test_a_tsv_log_without_its_header_is_told_apart_from_a_table() -> None:
+    rows = (SAMPLES / "zeek_conn.log").read_bytes().splitlines(keepends=True)
+    answer = recognise(b"".join(row for row in rows if not row.startswith(b"#")))
+    assert isinstance(answer, Refusal)
+    assert answer.message == "a Zeek log without the comment lines of its header"
+    assert "grep '^#' conn.log" in answer.hint
+    assert not answer.passable
+
+
+def test_other_comments_may_stand_in_front_of_the_header() -> None:
+    data = b"### a note of somebody\n\n" + (SAMPLES / "zeek_conn.log").read_bytes()
+    assert isinstance(recognise(data), Recognition)
+    assert recognise(b"# a list of hosts\n192.0.2.1\n") is None
+
+
+def test_hosts_inside_of_id_are_refused_with_the_way_to_write_them_flat() -> None:
+    answer = recognise('{"ts": 1772000000.1, "uid": "C1", "id": {"orig_h": "192.0.2.1"}, "proto": "tcp"}\n')
+    assert isinstance(answer, Refusal)
+    assert "with_entries" in answer.hint
+
+
 @pytest.mark.parametrize("record", [DNS, {**DNS, "_path": "dns"}, {"@stream": "dns"}])
 def test_a_json_log_of_another_type_is_named(record: dict[str, object]) -> None:
     answer = recognise(json.dumps(record) + "\n")

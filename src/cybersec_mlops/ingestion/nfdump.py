@@ -84,6 +84,15 @@ _SUMMARY: Final = re.compile(
     rb"Summary(:|$)|Time window:|Total (flows|records) processed:|Sys:|Aggregated flows|Top \d+ flows|No matching flows"
     rb"|flows,bytes,packets,"
 )
+_STATISTICS: Final = "statistics"
+_OTHERS: Final = {
+    rb"Event time .*Src IP Addr": "layout of firewall or NAT events",
+    rb"Flow Record:": "raw layout",
+    rb"Top \d+ .+ ordered by ": _STATISTICS,
+    rb"ts,te,td,pr,val,": _STATISTICS,
+    rb'[\[{]\s*(?:\{\s*)?"type" ?: ?"(?:FLOW|EVENT)"': "JSON",
+}
+"""What nfdump writes beside tables of flows, by its beginning."""
 _HINT: Final = "write the flows with nfdump -o long, -o extended or -o csv"
 
 
@@ -150,8 +159,9 @@ class Nfdump:
         lines = [line.strip() for line in lines if not _SUMMARY.match(line)]
         if not lines:
             return None
-        if lines[0].startswith(b"Event time") and b"Src IP Addr" in lines[0]:
-            return Refusal("nfdump's layout of firewall or NAT events, not of flows", hint=_HINT, line=1)
+        start = b"\n".join(lines)
+        if other := next((what for beginning, what in _OTHERS.items() if re.match(beginning, start)), None):
+            return Refusal(f"nfdump's {other}, not its flows", hint=_HINT, passable=other == _STATISTICS)
         headed = _form_of_header(lines[0])
         form = headed or nfdump_text.form_of_row(lines[0])
         if form is None:

@@ -9,18 +9,21 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import parquet
 from cybersec_mlops.ingestion.captures import PCAP_MAGIC, PCAPNG_MAGIC
 from cybersec_mlops.ingestion.compression import MAGIC_BYTES, NONE, compression_of
+from cybersec_mlops.ingestion.json_lines import objects_of
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.mapped import columns_of
 from cybersec_mlops.ingestion.parquet_text import recognise_with
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Reader, Recognition, Refusal
 from cybersec_mlops.ingestion.readers import all_readers, reader_of
 from cybersec_mlops.ingestion.rejected import printable
+from cybersec_mlops.ingestion.wrapped import recognise_wrapped
 
 SUPPORTED: Final = (
     "Zeek conn.log (TSV or JSON), Suricata EVE with flow records, Argus binetflow, nfdump's text and CSV, "
@@ -100,6 +103,19 @@ def recognise(
         asked = [reader_of(format, mappings=mappings)]
     if not head.data.removeprefix(BOM).strip():
         return Refusal("is empty", hint="give a file with connections", passable=True)
+    answer = _answer(asked, head) or recognise_wrapped(head, partial(_answer, asked))
+    if answer is not None:
+        return answer
+    looks = describe(head)
+    wanted = f"the format {format}" if format else "a known format"
+    hint = _NESTED_HINT if looks.endswith(_NESTED) else _HINTS.get(looks, f"supported are: {SUPPORTED}")
+    if "table of" in looks or "with the keys" in looks:
+        hint = f"`cybersec-mlops inspect FILE` drafts a mapping for a table of your own; {hint}"
+    return Refusal(f"is not of {wanted}: it looks like {looks}", hint=hint, line=None, passable=True)
+
+
+def _answer(asked: Sequence[Reader], head: Head) -> Recognition | Refusal | None:
+    """Ask readers: the first that knows the file, else the first that knows why it cannot be used."""
     refusals = []
     for reader in asked:
         answer = recognise_with(reader, head)
@@ -107,14 +123,7 @@ def recognise(
             return answer
         if answer is not None:
             refusals.append(answer)
-    if refusals:
-        return refusals[0]
-    looks = describe(head)
-    wanted = f"the format {format}" if format else "a known format"
-    hint = _NESTED_HINT if looks.endswith(_NESTED) else _HINTS.get(looks, f"supported are: {SUPPORTED}")
-    if "table of" in looks or "with the keys" in looks:
-        hint = f"`cybersec-mlops inspect FILE` drafts a mapping for a table of your own; {hint}"
-    return Refusal(f"is not of {wanted}: it looks like {looks}", hint=hint, line=None, passable=True)
+    return refusals[0] if refusals else None
 
 
 def refused(refusal: Refusal, *, source: str) -> DataError:
@@ -146,7 +155,7 @@ def describe(head: Head) -> str:
         return "a line of more than 1 MiB"
     first = text.partition(b"\n")[0].decode(errors="replace").strip()
     if first.startswith(("{", "[")):
-        return _json(first)
+        return _json(first, head)
     return _text(first)
 
 
@@ -164,10 +173,12 @@ def _parquet(head: Head) -> str:
     return f"a Parquet table of {len(names)} columns: {_some(names)}"
 
 
-def _json(first: str) -> str:
+def _json(first: str, head: Head) -> str:
     try:
         record = json.loads(first)
     except (ValueError, RecursionError):
+        record = next(objects_of(head), None)
+    if record is None:
         return "JSON over several lines, or damaged JSON"
     if isinstance(record, list):
         return "a JSON array"

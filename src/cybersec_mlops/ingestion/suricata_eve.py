@@ -57,6 +57,10 @@ from cybersec_mlops.ingestion.zeek_columns import label_name
 
 NAME: Final = "suricata_eve"
 _FLOW: Final = "flow"
+_FLOW_HINT: Final = "enable `flow` among the types of eve-log in suricata.yaml; connections come from flow records"
+_NETFLOW_HINT: Final = (
+    f"{_FLOW_HINT}; for a sensor that writes netflow only (AWS Network Firewall) docs/formats.md has a line of jq"
+)
 _TIME: Final = "a time like 2021-06-06T15:59:46.457984+0200"
 _NUMBER, _TEXT, _TRUTH = pl.Int64(), pl.String(), pl.Boolean()
 
@@ -140,7 +144,7 @@ class SuricataEVE:
         if head.complete and not kinds[_FLOW]:
             return Refusal(
                 f"a Suricata EVE log of another type: it has no flow records, only {others}",
-                hint="enable `flow` among the types of eve-log in suricata.yaml; connections come from flow records",
+                hint=_NETFLOW_HINT if kinds["netflow"] else _FLOW_HINT,
                 passable=True,
             )
         flows = [record for record in records if record["event_type"] == _FLOW]

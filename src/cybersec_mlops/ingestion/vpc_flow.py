@@ -90,6 +90,7 @@ _NATIVE: Final[dict[str, pl.DataType]] = {
     **dict.fromkeys(("vpc_reject_reason", "meta_vpc_interface_id", "meta_vpc_srcaddr", "meta_vpc_dstaddr"), _TEXT),
 }
 _NO_TRAFFIC: Final = ("NODATA", "SKIPDATA")
+_STATUS: Final = ("OK", *_NO_TRAFFIC)
 _PASSED_OVER: Final = {f"log_status:{status}": pl.col("log_status") == status for status in _NO_TRAFFIC}
 _HOSTS: Final = {"orig_h": ("pkt_srcaddr", "meta_vpc_srcaddr"), "resp_h": ("pkt_dstaddr", "meta_vpc_dstaddr")}
 
@@ -117,7 +118,7 @@ class VPCFlow:
         if columns is not None:
             return Recognition(NAME, "default", has_time=True, ignored=_ignored(columns), notes=_NOTES)
         if not _is_header(names):
-            return None
+            return _without_header(names)
         if lacking := _lacking(names):
             return Refusal(
                 f"an AWS VPC flow log without {', '.join(lacking)}",
@@ -167,9 +168,23 @@ def _names_of_row(cells: list[str]) -> list[str] | None:
     """Return the names of a record of the default fields, with the time of CloudWatch in front where it has one."""
     timed = len(cells) == len(_DEFAULT) + 1 and _EVENT_TIME.fullmatch(cells[0]) is not None
     row = cells[1:] if timed else cells
-    if len(row) != len(_DEFAULT) or row[0] != "2" or row[-1] not in ("OK", *_NO_TRAFFIC):
+    if len(row) != len(_DEFAULT) or row[0] != "2" or row[-1] not in _STATUS:
         return None
     return [*(["event-time"] if timed else []), *_DEFAULT]
+
+
+def _without_header(cells: list[str]) -> Refusal | None:
+    """Refuse a record of custom fields, as CloudWatch Logs gives it: only its owner knows which they are."""
+    values = set(cells)
+    if values.isdisjoint(_STATUS) or not (
+        any(cell.startswith(("eni-", "vpc-", "subnet-")) for cell in cells) or values & {"ACCEPT", "REJECT"}
+    ):
+        return None
+    return Refusal(
+        f"an AWS VPC flow log of {len(cells)} fields without a header, expected the {len(_DEFAULT)} default fields",
+        hint="put the flow log's format in front as the first line: version account-id interface-id srcaddr ...",
+        line=1,
+    )
 
 
 def _form_of_header(names: list[str]) -> Form | None:

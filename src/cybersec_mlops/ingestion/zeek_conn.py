@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ from cybersec_mlops.ingestion.zeek_tsv import Header
 NAME: Final = "zeek_conn"
 UNKNOWN: Final = "?"
 _CONN_HINT: Final = "give the conn.log of the same capture: the pipeline works on connections"
+_HEADER: Final = re.compile(rb"(?:#[^\n]*\n\s*)*#(?:separator|fields|path)")
+_ROW: Final = re.compile(rb"\d{9,10}\.\d{1,6}\tC[0-9A-Za-z]{5,20}\t[0-9A-Fa-f.:]{2,45}\t\d{1,5}\t[0-9A-Fa-f.:]{2,45}\t")
+"""Time, uid and ends, as every log of Zeek has them in front."""
+_NO_HEADER_HINT: Final = (
+    "put them in front, since the columns differ between sensors: (grep '^#' conn.log; cat FILE) > with-header.log; "
+    "zeek-cut keeps them with -C"
+)
+_NESTED_HINT: Final = """write them flat: jq -c '. + (.id | with_entries(.key |= "id." + .)) | del(.id)' FILE"""
 _NO_ROWS_HINT: Final = "the sensor wrote the header and no connection; give a log of a time with traffic"
 
 
@@ -50,11 +59,13 @@ class ZeekConn:
     def recognise(self, head: Head) -> Recognition | Refusal | None:
         """Recognise a header of comment lines, or records in JSON."""
         text = head.data.removeprefix(BOM).lstrip(b" \t\r\n")
-        if text.startswith((b"#separator", b"#fields", b"#path")):
+        if _HEADER.match(text):
             try:
                 return _recognise_tsv(head, self.timezone)
             except DataError as error:
                 return Refusal(error.message, hint=error.hint)
+        if _ROW.match(text):
+            return Refusal("a Zeek log without the comment lines of its header", hint=_NO_HEADER_HINT, line=1)
         return _recognise_json(head, self.timezone) if text.startswith(b"{") or is_array(head.data) else None
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
@@ -150,6 +161,8 @@ def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:
         others = tuple(f"also holds {kind} records, which are passed over" for kind in sorted(kinds) if kind != "conn")
         notes = (*_label_notes(tuple(names)), *_zone_notes(first, zone), *others)
         return Recognition(NAME, variant_of(head.data), has_time=True, ignored=tuple(ignored), notes=notes)
+    if any(isinstance(record.get("id"), dict) and "orig_h" in record["id"] for _, record in records):
+        return Refusal("Zeek JSON whose hosts and ports are inside of `id`", hint=_NESTED_HINT, passable=True)
     zeek = [kind for kind, _ in kinds.most_common() if kind not in ("conn", "")]
     if not zeek:
         return None

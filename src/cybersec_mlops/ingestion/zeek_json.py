@@ -1,7 +1,8 @@
 """Zeek's JSON form of ``conn.log``: one object per line, absent keys are unset, several logs may share a file.
 
 Source: https://docs.zeek.org/en/master/log-formats.html, the json-streaming-logs package (``_path``), and exports
-of the Corelight kind (``@stream``, ``id_orig_h``). Times are seconds since 1970 or ISO 8601.
+of the Corelight kind (``@stream``, ``id_orig_h``). Times are seconds or milliseconds since 1970 or ISO 8601
+(``LogAscii::json_timestamps``).
 
 What Polars does (measured with 2.1.0): one line that is not JSON stops the whole block, blank lines vanish, a value of
 another type stops the block or becomes null. Hence the search for the lines at fault, by halves. Every key that is
@@ -95,6 +96,7 @@ def read_rows(
         return None
     if text["ts"].dtype == pl.String():
         frame = frame.with_columns(zeek_columns.seconds_of(text["ts"], timezone))
+    frame = frame.with_columns(zeek_columns.from_milliseconds(frame["ts"]))
     failed = _failed(frame, text, keys)
     frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
     nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in zeek_columns.TELLING)
