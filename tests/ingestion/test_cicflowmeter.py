@@ -232,3 +232,13 @@ def test_a_table_without_labels_is_read() -> None:
     assert isinstance(answer, Recognition)
     assert "labelled" not in answer.notes
     assert read(text).rows["label"].null_count() == 5
+
+
+def test_the_python_port_is_refused_since_its_unit_is_not_known() -> None:
+    answer = recognise(
+        "src_ip,dst_ip,timestamp,flow_duration,tot_fwd_pkts,totlen_fwd_pkts,flow_iat_mean\na,b,c,1,1,1,1\n"
+    )
+    assert isinstance(answer, Refusal)
+    assert "seconds or microseconds" in answer.message
+    assert 'unit = "s" or "us"' in answer.hint
+    assert recognise("flow_duration,tot_fwd_pkts\n1,1\n") is None

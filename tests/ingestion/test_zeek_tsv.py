@@ -144,6 +144,15 @@ def test_rows_of_another_log_in_the_same_file_are_counted() -> None:
     assert batch.skipped == {"other_stream:dns": 2}
 
 
+def test_what_long_connections_were_so_far_is_no_connection_of_its_own() -> None:
+    answer = ZeekConn().recognise(Head(f"#path\tconn_long\n{FIELDS}\n{ROW}\n".encode(), complete=True))
+    assert isinstance(answer, Refusal)
+    assert "conn_long.log" in answer.message
+    assert answer.passable
+    batch = read("#path\tconn_long", FIELDS, ROW, "#path\tconn", FIELDS, ROW, "#path\tconn-inside", FIELDS, ROW)
+    assert (batch.rows.height, batch.skipped) == (2, {"other_stream:conn_long": 1})
+
+
 def test_rows_before_any_header_are_set_aside() -> None:
     batch = read("#separator \\x09", ROW, FIELDS, ROW)
     assert batch.rows.height == 1

@@ -79,6 +79,15 @@ _KEYWORDS: Final = pl.Series("proto", [None, *(keyword(number) for number in ran
 _UNLABELLED: Final = frozenset({"needmanuallabel", "no label", "unknown"})
 
 
+_NAMES_OF_PYTHON: Final = frozenset({"flow_duration", "tot_fwd_pkts", "totlen_fwd_pkts", "flow_iat_mean"})
+_PYTHON: Final = Refusal(
+    "a table of the Python package cicflowmeter, whose durations are seconds or microseconds, depending on its version",
+    hint='look which, and say it in a mapping (`cybersec-mlops inspect FILE` drafts one): unit = "s" or "us"',
+    line=1,
+)
+"""Not read by itself: the same names with two units."""
+
+
 @dataclass(frozen=True, slots=True)
 class CICFlowMeter:
     """CICFlowMeter's CSV.
@@ -137,7 +146,7 @@ class CICFlowMeter:
         names = names_of(first)
         known = [cic_columns.target_of(name) for name in names]
         if sum(target in cic_columns.MEASURES for target in known) < len(cic_columns.MEASURES) / 3:
-            return None
+            return _PYTHON if {name.strip() for name in names} >= _NAMES_OF_PYTHON else None
         extra = tuple(name for name, target in zip(names, known, strict=True) if target is None)
         lacking = [target for target in cic_columns.REQUIRED if target not in known]
         if lacking:
