@@ -61,3 +61,11 @@ def test_a_draft_reads_the_table_that_it_was_made_for(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"hello world\n", b"a,b,c\n1,2,3\n", b'{"a": 1}\n', b"\x00\x01\n", b"PAR1"])
 def test_what_is_no_table_of_connections_has_no_draft(data: bytes) -> None:
     assert draft_mapping(Head(data, complete=True, tail=data)) is None
+
+
+def test_objects_inside_of_json_are_no_guess() -> None:
+    record = {"time": "2026-03-02T09:00Z", "proto": 6, "source": {"ip": "192.0.2.1"}, "dst_ip": "192.0.2.2", "port": 80}
+    text = draft_mapping(Head((json.dumps(record) + "\n").encode(), complete=True))
+    assert text is not None
+    assert '"orig_h"' not in text
+    assert "# source: holds objects or arrays" in text

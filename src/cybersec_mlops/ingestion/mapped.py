@@ -319,10 +319,13 @@ def columns_of(head: Head, mapping: TableMapping | None = None) -> Columns | Non
         footer = parquet.read_footer(head.tail)
         return Columns("parquet", tuple(footer.columns), footer.unusable)
     if is_json(head.data):
-        names: dict[str, None] = {}
+        plain: dict[str, bool] = {}
         for _, record in zip(range(JSON_KEYS), objects_of(head), strict=False):
-            names.update(dict.fromkeys(record))
-        return Columns("json", tuple(names)[: current().max_columns], {}) if names else None
+            for name, value in record.items():
+                plain[name] = plain.get(name, False) or not isinstance(value, dict | list)
+        names = tuple(plain)[: current().max_columns]
+        unusable = {name: "holds objects or arrays" for name in names if not plain[name]}
+        return Columns("json", names, unusable) if names else None
     first = head.data.removeprefix(BOM).lstrip(b"\r\n").partition(b"\n")[0]
     separator = mapping.separator if mapping else separator_of(first)
     if first.count(separator.encode()) >= current().max_columns or b"\0" in first:
