@@ -477,12 +477,21 @@ def test_events_of_a_firewall() -> None:
         ends = number(8500, 4) + host("10.1.0.1") + host("10.1.0.2") + struct.pack(">HHBB", 5, 443, 6, kind)
         return ends + number(NOON * 1000 + 2000, 8) + number(NOON * 1000, 8) + struct.pack(">II", sent, received)
 
-    data = v9(set_of(0, template(256, fields)), set_of(256, event(1, 0, 0) + event(2, 600, 900) + event(3, 0, 0)))
-    read = Read(data)
-    assert read.skipped == {"firewall_event:created": 1}
+    events = event(1, 0, 0) + event(5, 600, 900) + event(2, 600, 900) + event(3, 0, 0)
+    read = Read(v9(set_of(0, template(256, fields)), set_of(256, events)))
+    assert read.skipped == {"firewall_event:created": 1, "firewall_event:update": 1}
     assert read.rows["netflow_firewall_event"].to_list() == ["deleted", "denied"]
     row = read.row()
     assert (row["uid"], row["duration_s"], row["orig_ip_bytes"], row["resp_ip_bytes"]) == ("8500", 2.0, 600, 900)
+
+
+def test_updates_of_one_direction_are_parts_that_are_kept() -> None:
+    fields = ((8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (233, 1), (1, 4), (2, 4))
+    ends = host("10.1.0.1") + host("10.1.0.2") + struct.pack(">HHB", 5, 443, 6)
+    parts = b"".join(ends + struct.pack(">BII", kind, octets, 1) for kind, octets in ((5, 600), (2, 40)))
+    read = Read(v9(set_of(0, template(256, fields)), set_of(256, parts)))
+    assert read.rows["orig_ip_bytes"].to_list() == [600, 40]
+    assert not read.skipped
 
 
 # Damage

@@ -9,8 +9,8 @@ What it copes with, and how:
   the run's other files are used where the file has none and just one of them fits;
 - records of options, and those whose template has no hosts (counters of interfaces, for one), are passed over and
   counted; the exporter's start and its sampling are taken from them;
-- a firewall's event that a connection was created, without counters, is passed over and counted: the connection is
-  told again, with its counters, when it ends;
+- a firewall's event that a connection was created, without counters, or what it sent so far (NSEL's update) is passed
+  over and counted: the connection is told again, with all its counters, when it ends;
 - times relative to the exporter's start become UTC, also where its 32-bit counter wrapped; a record without any time
   has that of its export, and one of IPFIX whose exporter does not say when it started ended when it was sent;
 - a record is one direction of a connection, and the responder's counters are null, unless it has those of both (RFC

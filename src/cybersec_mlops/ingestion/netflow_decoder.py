@@ -55,6 +55,9 @@ _BEGUN: Final = (
     & (pl.col("orig_pkts").fill_null(0) == 0)
     & (pl.col("orig_ip_bytes").fill_null(0) == 0)
 )
+_UPDATE: Final = (pl.col("netflow_firewall_event") == "update") & pl.col("resp_ip_bytes").is_not_null()
+"""What a connection had sent so far, of a firewall that counts both directions (NSEL): its end counts it as well."""
+_TOLD_AGAIN: Final = {"firewall_event:created": _BEGUN, "firewall_event:update": _UPDATE}
 _Source = tuple[str, int, int]
 """Exporter's address, version, source id."""
 
@@ -223,9 +226,10 @@ class Decoder:
                 frames.append(self._screen(connections(records), records))
         rows = pl.concat(frames).sort("order", "raw_line") if frames else pl.DataFrame(schema=schema)
         if frames:
-            begun = rows.select(_BEGUN.fill_null(value=False)).to_series()
-            self.skipped["firewall_event:created"] += int(begun.sum())
-            rows = rows.filter(~begun)
+            for reason, told_again in _TOLD_AGAIN.items():
+                found = rows.select(told_again.fill_null(value=False)).to_series()
+                self.skipped[reason] += int(found.sum())
+                rows = rows.filter(~found)
             ts = pl.col("start").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("ts")
             rows = conform(rows.with_columns(ts), schema)
         batch = Batch(rows, self.rejected.frame(), dict(+self.skipped))
