@@ -79,12 +79,13 @@ def test_times_are_numbers_or_iso(time: object, expected: str) -> None:
 
 @pytest.mark.parametrize("time", [1718000000123, 1718000000123.0, "1718000000123"])
 def test_times_may_be_milliseconds_as_the_sensor_writes_them_on_request(time: object) -> None:
-    batch = read({**ROW, "ts": time}, ROW, {**ROW, "ts": 1718000000123456})
+    wrong = (1718000000123456, 253402300799, "9999-12-31T23:59:59Z")
+    batch = read({**ROW, "ts": time}, ROW, *({**ROW, "ts": one} for one in wrong))
     assert [str(value) for value in batch.rows["ts"]] == [
         "2024-06-10 06:13:20.123000+00:00",
         "2024-06-10 06:13:20.500000+00:00",
     ]
-    assert batch.rejected["detail"].to_list() == ['is "1718000000123456", expected a time from 1970 to 2099']
+    assert batch.rejected["detail"].to_list() == [f'is "{one}", expected a time from 1970 to 2099' for one in wrong]
 
 
 @pytest.mark.parametrize(

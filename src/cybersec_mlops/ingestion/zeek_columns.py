@@ -65,8 +65,8 @@ TELLING: Final = ("conn_state", "orig_bytes", "resp_bytes", "duration", "history
 LAST_SECOND: Final = 4_102_444_800.0
 """The end of 2099: a later time is a fault of the clock or of the file."""
 
-_FIRST_MILLISECOND: Final = 1e11
-"""What is more cannot be seconds; what is less is no time in milliseconds after March 1973."""
+_FIRST_MILLISECOND: Final = 1e12
+"""September 2001 in milliseconds; in seconds it would be after the year 9999, which no time of a log is."""
 
 _COUNTS: Final = (
     "orig_bytes",
@@ -103,7 +103,7 @@ def seconds_of(texts: pl.Series, timezone: str) -> pl.Series:
 def from_milliseconds(times: pl.Series) -> pl.Series:
     """Return times in seconds where some are milliseconds since 1970, as Zeek writes them with ``JSON::TS_MILLIS``.
 
-    The two cannot be mistaken for each other: milliseconds after 1973 would be seconds after the year 5000.
+    The two cannot be mistaken for each other: milliseconds after 2001 would be seconds after the year 9999.
 
     >>> from_milliseconds(pl.Series([1547188415.857497, 1547188415857.0, 5e9, None])).to_list()
     [1547188415.857497, 1547188415.857, 5000000000.0, None]
