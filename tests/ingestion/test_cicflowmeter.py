@@ -166,6 +166,17 @@ def test_the_zone_of_the_times_can_be_given() -> None:
     assert "Europe/Prague" in answer.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [("5/3/2024 3:30", True), ("05/03/2024 03:30:00", True), ("05/03/2024 03:30:00 PM", False), ("", False)],
+)
+def test_a_clock_of_twelve_hours_that_does_not_say_which_half_is_told(written: str, told: bool) -> None:
+    data = IMPROVED.replace("2024-03-05 09:15:00.590705", written).encode()
+    answer = CICFlowMeter().recognise(Head(data, complete=True))
+    assert isinstance(answer, Recognition)
+    assert ("AM" in str(answer.notes)) == told
+
+
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../../etc/passwd", "\0"])
 def test_a_zone_that_is_none_is_refused(zone: str) -> None:
     with pytest.raises(ConfigError, match="unknown timezone"):

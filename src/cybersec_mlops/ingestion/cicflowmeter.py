@@ -16,6 +16,7 @@ What it copes with, and how:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +77,7 @@ SPELLINGS: Final = {
 
 _KEYWORDS: Final = pl.Series("proto", [None, *(keyword(number) for number in range(1, 256))])
 """By the protocol's number, which is looked up by its place."""
+_HALF_UNKNOWN: Final = re.compile(r"\d{1,2}/\d{1,2}/\d{4} +\d{1,2}:\d{2}(:\d{2})?")
 _UNLABELLED: Final = frozenset({"needmanuallabel", "no label", "unknown"})
 
 
@@ -157,8 +159,10 @@ class CICFlowMeter:
             )
         has_time = "ts" in known
         times = f"its times have no zone; they are read as {self.timezone}" if has_time else "it has no times"
-        notes = (times, "labelled") if "label_text" in known else (times,)
-        return Recognition(NAME, cic_columns.variant_of(names), has_time, extra, notes)
+        notes = [times, *(["labelled"] if "label_text" in known else [])]
+        if has_time and _HALF_UNKNOWN.fullmatch(_second_cell(head, known.index("ts"))):
+            notes.append("its times have no AM or PM; 1 to 7 o'clock is read as afternoon, as the publisher's are")
+        return Recognition(NAME, cic_columns.variant_of(names), has_time, extra, tuple(notes))
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
         """Read a table; see `Reader.read`."""
@@ -182,6 +186,13 @@ class CICFlowMeter:
             finish=_finish,
             measures=tuple(name for name in (*_MEASURES, "meta_cic_attempted_category") if name in targets),
         )
+
+
+def _second_cell(head: Head, place: int) -> str:
+    """Return a cell of the first row; nothing is said of a table whose first row is broken."""
+    row = head.data.split(b"\n", 2)[1:2]
+    cells = row[0].decode(errors="replace").split(",") if row else []
+    return cells[place].strip(' "\r') if place < len(cells) else ""
 
 
 def _almost(lacking: list[str], extra: tuple[str, ...]) -> Refusal:
