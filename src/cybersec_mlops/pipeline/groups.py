@@ -36,7 +36,7 @@ def grouped(items: Iterable[T], *, name: Callable[[T], str], size: Callable[[T],
 
     Examples
     --------
-    >>> [group.name for group in grouped(["a", "b", "c"], name=str, size=lambda item: MOST_BYTES * (item == "b"))]
+    >>> [group.name for group in grouped(["a", "b", "c"], name=str, size=lambda item: (MOST_BYTES + 1) * (item == "b"))]
     ['a', 'b', 'c']
     >>> [group.name for group in grouped(range(100), name=str)]
     ['0 and 63 more', '64 and 35 more']
