@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 ARENAS: Final = 2
-"""More are no faster, and hold up to a third more (docs/scale.md)."""
+"""More hold more of what was freed (docs/scale.md)."""
 _M_ARENA_MAX: Final = -8
 
 

@@ -135,7 +135,7 @@ def _store_all(sources: Sequence[Source], spec: RunSpec, mappings: dict[str, dic
     for group, future in [(group, store.submit(group, *given)) for group in groups]:
         done = future.result()
         while left := group.items[len(done) :]:
-            done += store.submit(Group(left[0].name, left), *given).result()
+            done += store.submit(Group(f"what is left from {left[0].name}", left), *given).result()
         originals += done
     return originals
 

@@ -1,4 +1,4 @@
-"""Small files share a task: with one for each of a thousand, Prefect would cost ten times what is done in them."""
+"""Small files share a task: with one for each of a thousand, Prefect would cost more than what is done in them."""
 
 from __future__ import annotations
 
