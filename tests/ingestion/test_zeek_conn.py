@@ -150,6 +150,7 @@ def test_an_impossible_header_names_the_file() -> None:
     [
         ({"_path": "ssl"}, "ssl"),
         ({"@stream": "x509"}, "x509"),
+        ({"_path": 5}, "5"),
         (DNS, "dns"),
         ({"ts": 1, "uid": "C", "id.orig_h": "x", "auth_attempts": 1, "client": "x"}, "ssh"),
         ({"ts": 1, "uid": "C", "id.orig_h": "x", "note": "y"}, "?"),

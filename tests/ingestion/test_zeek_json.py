@@ -137,6 +137,12 @@ def test_other_logs_in_the_file_are_counted_by_name(key: str) -> None:
     assert batch.skipped == {"other_stream:dns": 2, "other_stream:x\\x1b[31m": 1}
 
 
+def test_a_log_of_connections_may_have_any_name_as_in_the_tsv_form() -> None:
+    batch = read(*({"_path": name, **ROW} for name in ("conn", "conn-dmz", "conn_red", "conn_long", "dns")))
+    assert batch.rows["raw_line"].to_list() == [1, 2, 3]
+    assert batch.skipped == {"other_stream:conn_long": 1, "other_stream:dns": 1}
+
+
 def test_a_record_without_anything_of_a_connection_is_set_aside() -> None:
     dns = {key: ROW[key] for key in ROW if key not in ("conn_state", "local_orig")}
     batch = read(ROW, {**dns, "query": "example.org"})

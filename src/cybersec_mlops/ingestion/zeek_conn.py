@@ -192,14 +192,18 @@ def _has_keys_of_connection(keys: frozenset[str]) -> bool:
 def record_kind(record: Mapping[str, Any]) -> str:
     """Return which of Zeek's logs a JSON record belongs to, "" where it is none that is known.
 
+    A log of connections may have any name, for instance that of a filter, but those of `OTHER_LOGS`.
+
     >>> record_kind({"_path": "ssl"}), record_kind({"uid": "C1", "ts": 1, "query": "a", "qtype_name": "A"})
     ('ssl', 'dns')
     """
-    for key in zeek_json.STREAM_KEYS:
-        if isinstance(record.get(key), str) and record[key]:
-            return str(record[key])
-    if _has_keys_of_connection(frozenset(record)):
+    said = next((str(record[key]) for key in zeek_json.STREAM_KEYS if record.get(key)), "")
+    if said in zeek_columns.OTHER_LOGS:
+        return said
+    if said == "conn" or _has_keys_of_connection(frozenset(record)):
         return "conn"
+    if said:
+        return said
     if "ts" not in record:
         return ""
     for kind, keys in _TELLTALES:

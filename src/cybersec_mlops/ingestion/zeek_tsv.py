@@ -24,8 +24,6 @@ from cybersec_mlops.ingestion.screening import Rule, screen
 
 TAIL: Final = "tail"
 _GAP: Final = "   "
-INTERMEDIATE: Final = "conn_long"
-"""Log of the package zeek-long-connections: what its connections were so far; each ends in conn.log as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Header:
     @property
     def is_connection(self) -> bool:
         """Whether what follows are connections, each once."""
-        return self.path != INTERMEDIATE and zeek_columns.is_connection(self.names)
+        return self.path not in zeek_columns.OTHER_LOGS and zeek_columns.is_connection(self.names)
 
     def layout(self, *, text_times: bool = False) -> Layout:
         """Return what to read of the columns."""
