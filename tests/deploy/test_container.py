@@ -11,16 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.services import Production
 
 from cybersec_mlops import errors
 from cybersec_mlops.audit.log import AuditLog
-from cybersec_mlops.pipeline.embedded_server import embedded_server
 from cybersec_mlops.simulate.simulate import simulate
 from cybersec_mlops.stack.seaweedfs import SeaweedFS
 from cybersec_mlops.storage.objects import ObjectStore
@@ -45,14 +45,6 @@ Container = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
-def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the API of a running Prefect server."""
-    with embedded_server(tmp_path_factory.mktemp("prefect")) as server:
-        server.wait()
-        yield server.api_url
-
-
-@pytest.fixture(scope="module")
 def image_environment(deploy: Path) -> dict[str, str]:
     """Return the environment that the image sets."""
     [declared] = re.findall(r"^ENV (PATH=(?:.*\\\n)*.*)$", (deploy / "Dockerfile").read_text(), re.MULTILINE)
@@ -68,7 +60,7 @@ def container(
     image_environment: dict[str, str],
     seaweedfs: SeaweedFS,
     postgres_url: str,
-    prefect_url: str,
+    production: Production,
 ) -> Container:
     """Return a function that runs the Job's container."""
     if not shutil.which("unshare") or subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
@@ -78,7 +70,7 @@ def container(
     secrets = {**seaweedfs.environment(), "CYBERSEC_MLOPS_DATABASE_URL": postgres_url}
     here = {
         "AWS_ENDPOINT_URL": seaweedfs.environment()["AWS_ENDPOINT_URL"],
-        "PREFECT_API_URL": prefect_url,
+        "PREFECT_API_URL": production.environment["PREFECT_API_URL"],
         "CYBERSEC_MLOPS_STORE_URL": f"s3://{tmp_path.name.replace('_', '-')[-20:].strip('-')}-{{layer}}",
     }
     places: list[str | Path] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", sys.base_prefix, sys.prefix, root / "src"]

@@ -21,6 +21,7 @@ from cybersec_mlops.pipeline.result import PHASES
 
 
 @pytest.mark.prefect2
+@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize(
     ("error", "code", "kind"),
     [
