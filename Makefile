@@ -46,9 +46,9 @@ run: .venv/run.stamp  ## Train and evaluate a detector on a synthetic day of tra
 test: .venv/dev.stamp .venv-prefect2/stamp  ## Run every test, real services included
 	@$(MAKE) --no-print-directory --jobs 2 test-prefect3 test-prefect2
 
-# Three workers on two processors: many a test waits for a server.
+# Three workers on two processors: many a test waits for a server. OpenMP's threads would spin where they wait.
 test-prefect3: .venv/dev.stamp
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-prefect2: .venv-prefect2/stamp
 	.venv-prefect2/bin/python -m pytest -m prefect2 -p no:anyio -o filterwarnings=ignore tests/pipeline
@@ -56,7 +56,7 @@ test-prefect2: .venv-prefect2/stamp
 check: .venv/dev.stamp  ## Lint, types, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 
 format: .venv/dev.stamp  ## Put the code into its form
