@@ -46,9 +46,12 @@ run: .venv/run.stamp  ## Train and evaluate a detector on a synthetic day of tra
 test: .venv/dev.stamp .venv-prefect2/stamp  ## Run every test, real services included
 	@$(MAKE) --no-print-directory --jobs 2 test-prefect3 test-prefect2
 
-# Three workers on two processors: many a test waits for a server. OpenMP's threads would spin where they wait.
+# Where OpenMP's threads wait they would spin, and others need the processors.
+test-prefect2 test-prefect3: export OMP_WAIT_POLICY = passive
+
+# Three workers on two processors: many a test waits for a server.
 test-prefect3: .venv/dev.stamp
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-prefect2: .venv-prefect2/stamp
 	.venv-prefect2/bin/python -m pytest -m prefect2 -p no:anyio -o filterwarnings=ignore tests/pipeline
