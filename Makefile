@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r
 ITSELF := -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
-# All processors compile, where pip takes one. Some files of packages are templates and no Python: they fail.
+# All processors compile, where pip takes one; not the packages' tests. Some files are templates and no Python: they fail.
 COMPILE := -m compileall -qq -j 0 -x '/tests?/' .venv/lib src || true
 
 help:  ## Say what there is

@@ -150,7 +150,8 @@ def test_an_impossible_header_names_the_file() -> None:
     [
         ({"_path": "ssl"}, "ssl"),
         ({"@stream": "x509"}, "x509"),
-        ({"_path": 5}, "5"),
+        ({"_path": 5}, ""),
+        ({"_path": "conn-dmz"}, "conn-dmz"),
         (DNS, "dns"),
         ({"ts": 1, "uid": "C", "id.orig_h": "x", "auth_attempts": 1, "client": "x"}, "ssh"),
         ({"ts": 1, "uid": "C", "id.orig_h": "x", "note": "y"}, "?"),

@@ -143,6 +143,14 @@ def test_a_log_of_connections_may_have_any_name_as_in_the_tsv_form() -> None:
     assert batch.skipped == {"other_stream:conn_long": 1, "other_stream:dns": 1}
 
 
+def test_a_log_of_another_name_may_have_the_other_spelling_of_hosts() -> None:
+    underscored = {name.replace(".", "_"): value for name, value in ROW.items()}
+    batch = read({"_path": "conn", **ROW}, {"_path": "conn_red", **underscored}, {"_path": "ntp", "ts": 1.0})
+    assert batch.rows["raw_line"].to_list() == [1, 2]
+    assert batch.rows["orig_h"].null_count() == 0
+    assert batch.skipped == {"other_stream:ntp": 1}
+
+
 def test_a_record_without_anything_of_a_connection_is_set_aside() -> None:
     dns = {key: ROW[key] for key in ROW if key not in ("conn_state", "local_orig")}
     batch = read(ROW, {**dns, "query": "example.org"})

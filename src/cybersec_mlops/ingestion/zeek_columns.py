@@ -59,9 +59,6 @@ ALIASES: Final = {
 REQUIRED: Final = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto")
 """Without these there is no connection."""
 
-SURE_SIGNS: Final = ("conn_state", "orig_bytes", "orig_pkts")
-"""One of these a conn log has too, and no other log with all of `REQUIRED`."""
-
 OTHER_LOGS: Final = ("conn_long", "dns", "http", "ssl")
 """Never connections, whatever their columns: what is joined to them, and what long ones were so far (the package
 zeek-long-connections; each of them ends in conn.log as well). Any other name may be that of a filter for conn.log."""
@@ -139,7 +136,7 @@ def is_connection(names: Collection[str]) -> bool:
     False
     """
     known = {ALIASES.get(name, name) for name in names}
-    return known.issuperset(REQUIRED) and not known.isdisjoint(SURE_SIGNS)
+    return known.issuperset(REQUIRED) and not known.isdisjoint({"conn_state", "orig_bytes", "orig_pkts"})
 
 
 def missing_columns(names: Collection[str]) -> list[str]:

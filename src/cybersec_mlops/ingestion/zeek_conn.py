@@ -197,7 +197,8 @@ def record_kind(record: Mapping[str, Any]) -> str:
     >>> record_kind({"_path": "ssl"}), record_kind({"uid": "C1", "ts": 1, "query": "a", "qtype_name": "A"})
     ('ssl', 'dns')
     """
-    said = next((str(record[key]) for key in zeek_json.STREAM_KEYS if record.get(key)), "")
+    names = (record.get(key) for key in zeek_json.STREAM_KEYS)
+    said = next((name for name in names if name and isinstance(name, str)), "")
     if said in zeek_columns.OTHER_LOGS:
         return said
     if said == "conn" or _has_keys_of_connection(frozenset(record)):

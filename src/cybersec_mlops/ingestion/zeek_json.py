@@ -25,7 +25,7 @@ from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, object
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
-from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS, OTHER_LOGS, REQUIRED, SURE_SIGNS
+from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS, OTHER_LOGS, TELLING
 
 STREAM_KEYS: Final = ("_path", "@stream")
 """Where a line says which log it belongs to."""
@@ -81,7 +81,7 @@ def read_rows(
     keys = style.keys(detailed=_may_have(b"detailed", lines))
     streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
     try:
-        lines, frame = _connections_only(lines, _parse(lines, style.types(keys, streams)), keys, skipped)
+        lines, frame = _connections_only(lines, _parse(lines, style.types(keys, streams)), skipped)
         if _needs_every_key(frame, keys):
             keys = style.keys(every=True)
             frame = _parse(lines, style.types(keys))
@@ -90,7 +90,7 @@ def read_rows(
         keys = style.keys(every=True)
         lines = _drop_broken(lines, rejected)
         text = _parse(lines, dict.fromkeys(style.types(keys), pl.String()), ignore_errors=True)
-        lines, text = _connections_only(lines, text, keys, skipped)
+        lines, text = _connections_only(lines, text, skipped)
         frame = _parse(lines, style.types(keys), ignore_errors=True)
     if not lines.height:
         return None
@@ -99,7 +99,7 @@ def read_rows(
     frame = frame.with_columns(zeek_columns.from_milliseconds(frame["ts"]))
     failed = _failed(frame, text, keys)
     frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
-    nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in zeek_columns.TELLING)
+    nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in TELLING)
     rules = [
         Rule("conn_state", "not_a_connection", "a connection, with conn_state or the like", nothing),
         *zeek_columns.rules(frame.schema),
@@ -132,31 +132,20 @@ def _may_have(word: bytes, lines: Lines) -> bool:
     return word in lines.data or b"\\" in lines.data
 
 
-def _connections_only(
-    lines: Lines, frame: pl.DataFrame, keys: Mapping[str, list[str]], skipped: dict[str, int]
-) -> tuple[Lines, pl.DataFrame]:
+def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]) -> tuple[Lines, pl.DataFrame]:
     stream = frame.select(pl.coalesce(key for key in STREAM_KEYS if key in frame.columns)).to_series()
     if stream.null_count() == stream.len():
         return lines, frame
     other = (stream != "conn").fill_null(value=False)
-    if other.any():
-        other &= stream.is_in(OTHER_LOGS) | ~_have_columns(frame, keys)
+    if other.any():  # a filter of Zeek may give its log of connections any name
+        telling = pl.col("proto").is_not_null() & pl.any_horizontal(pl.col(TELLING).is_not_null())
+        other &= stream.is_in(OTHER_LOGS) | ~frame.select(telling).to_series()
     if not other.any():
         return lines, frame
     for name, count in stream.filter(other).value_counts().iter_rows():
         reason = f"other_stream:{printable(name, 40)}"
         skipped[reason] = skipped.get(reason, 0) + count
     return lines.edit(dict.fromkeys(other.arg_true().to_list())), frame.filter(~other)
-
-
-def _have_columns(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> pl.Series:
-    """Say which rows are connections by what they have: a filter of Zeek may give their log any name."""
-
-    def has(name: str) -> pl.Expr:
-        return pl.coalesce(keys[COLUMNS[name].name]).is_not_null()
-
-    required, signs = pl.all_horizontal(map(has, REQUIRED)), pl.any_horizontal(map(has, SURE_SIGNS))
-    return frame.select(required & signs).to_series()
 
 
 def _needs_every_key(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> bool:
