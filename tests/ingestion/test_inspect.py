@@ -30,7 +30,7 @@ def test_a_file_is_described() -> None:
     assert found.first == datetime(2026, 3, 2, 9, 0, 1, 1, tzinfo=UTC)
     assert found.last == datetime(2026, 3, 2, 9, 0, 5, tzinfo=UTC)
     assert found.hosts == 7
-    assert found.labels == {"Botnet-TCP-CC": 1, "BACKGROUND": 1, "BENIGN": 1}
+    assert list(found.labels.items()) == [("BACKGROUND", 1), ("BENIGN", 1), ("Botnet-TCP-CC", 1)]
     assert found.nulled == {"orig_p": 1, "resp_p": 1}
     assert found.notes[0] == "its times have no zone; they are read as UTC"
 

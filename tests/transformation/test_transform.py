@@ -107,6 +107,20 @@ def test_no_row_left_is_an_error_with_the_reasons(run_transform: Transform, tmp_
     assert sum(caught.value.counts.values()) == 2
 
 
+def test_reasons_have_one_order(run_transform: Transform, tmp_path: Path) -> None:
+    changes: list[dict[str, str]] = [
+        {"proto": "-"},
+        {"resp_h": "x"},
+        {"ts": "-5"},
+        {"duration": "-1"},
+        {"resp_p": "70000"},
+    ]
+    rows = [line(number, **change) for number, change in enumerate([*changes, changes[0]])]
+    reasons = "missing_value 2, bad_address 1, bad_duration 1, bad_port 1, bad_time 1"
+    with pytest.raises(DataError, match=rf"\({reasons}\)"):
+        run_transform(write_log(tmp_path / "conn.log", rows))
+
+
 def test_without_behaviour_there_are_no_windows(run_transform: Transform, tmp_path: Path) -> None:
     log = write_log(tmp_path / "conn.log", [line(0), line(1)])
     _, manifest = run_transform(log, spec=TransformationSpec(behaviour=False))

@@ -262,7 +262,8 @@ def _add(found: Inspected, batch: Batch, reasons: Counter[str]) -> None:
         found.last = last if found.last is None else max(found.last, last)
     labels = batch.rows["label"]
     labelled = labels.null_count() < len(labels)
-    for label, count in labels.drop_nulls().value_counts(sort=True).iter_rows() if labelled else ():
+    counted = labels.drop_nulls().value_counts(name="rows").sort(["rows", "label"], descending=[True, False])
+    for label, count in counted.iter_rows() if labelled else ():
         name = label if label in found.labels or len(found.labels) < MAX_LABELS else OTHER_LABELS
         found.labels[name] = found.labels.get(name, 0) + count
     for group in batch.rejected.partition_by("reason", maintain_order=True) if batch.rejected.height else ():

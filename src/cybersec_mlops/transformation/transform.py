@@ -106,7 +106,8 @@ def plan(staged: Sequence[Staged], spec: TransformationSpec) -> tuple[Slice, ...
         reasons: Counter[str] = Counter()
         for one in staged:
             reasons.update(one.reasons)
-        why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(5))
+        first = sorted(reasons.items(), key=lambda told: (-told[1], told[0]))[:5]
+        why = ", ".join(f"{reason} {count}" for reason, count in first)
         refused = f": all {sum(reasons.values())} rows were refused ({why})" if reasons else ": there are no rows"
         raise DataError(
             f"no connection is left to work with{refused}",
