@@ -10,7 +10,7 @@ lock() { # name, then what to lock
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
         --constraint "requirements/${constraints:-constraints}.txt" "$@" --output-file "requirements/$name.txt"
 }
-lock pip --group pyproject.toml:pip
+lock uv --group pyproject.toml:uv
 lock run pyproject.toml --group build
 constraints=constraints-prefect2 lock prefect2 pyproject.toml --group build --group test
 lock mlflow pyproject.toml --group build --extra mlflow
