@@ -1,4 +1,4 @@
-"""Fixtures that start a real SeaweedFS and a real PostgreSQL on loopback, once per worker and only when asked for.
+"""Fixtures that start a real SeaweedFS, PostgreSQL or Prefect server on loopback, once per worker, only when asked for.
 
 `store` and `database_url` run a test over every implementation; those on real servers carry the mark ``services``.
 Servers are ended by their id, and by the kernel when the test process is killed.
@@ -121,6 +121,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/database/audit.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a running Prefect API, used by everything in this process."""
+    from cybersec_mlops.pipeline.compat import flush
+    from cybersec_mlops.pipeline.embedded_server import embedded_server
+
+    with embedded_server(tmp_path_factory.mktemp("prefect")) as server:
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        server.wait()
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            yield server.api_url
+            flush(10)
+
+
+@pytest.fixture
+def prefect_api(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    return prefect_server
 
 
 @dataclass(frozen=True)

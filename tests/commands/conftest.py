@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.pipeline.conftest import prefect_api, prefect_server  # noqa: F401 - fixtures, for a command that runs a flow
 from typer.testing import CliRunner, Result
 
 from cybersec_mlops.audit.events import PhaseEvent

@@ -1,34 +1,13 @@
-"""A Prefect server for the tests of the flows, and a home of its own for every test."""
+"""A home of its own for every test of the flows, and something to run on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cybersec_mlops.config import RunSpec, Settings
-from cybersec_mlops.pipeline.compat import flush
-from cybersec_mlops.pipeline.embedded_server import embedded_server
 from cybersec_mlops.pipeline.platform import Platform, open_platform
-
-
-@pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of a running Prefect API, used by everything in this process."""
-    with embedded_server(tmp_path_factory.mktemp("prefect")) as server:
-        from prefect.settings import PREFECT_API_URL, temporary_settings
-
-        server.wait()
-        with temporary_settings({PREFECT_API_URL: server.api_url}):
-            yield server.api_url
-            flush(10)
-
-
-@pytest.fixture
-def prefect_api(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    return prefect_server
 
 
 @pytest.fixture
