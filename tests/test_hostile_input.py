@@ -31,6 +31,8 @@ JSON = (SAMPLES / "zeek_conn.json").read_bytes()
 CSV = (SAMPLES / "cic2017_flows.csv").read_bytes()
 EVE = (SAMPLES / "suricata_eve.json").read_bytes()
 ROWS = 6
+pytestmark = pytest.mark.xdist_group("hostile")  # all look at one inspection, which takes a quarter of a minute
+
 MIB = 1 << 20
 MOST_MEMORY = 700 * MIB
 """Of a child that meets several GiB of content; Python and Polars alone take some 130 MiB."""
