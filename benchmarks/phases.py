@@ -90,9 +90,9 @@ def _measured(phase: str, folder: Path, log_format: str, connections: int) -> di
         run_simulate(folder, log_format, connections)
         return {}
     if phase != "polars":
-        from cybersec_mlops.memory import share_arenas
+        from cybersec_mlops.memory import tune_malloc
 
-        share_arenas()  # as the command line and the image do
+        tune_malloc()  # as the command line and the image do
     work: Callable[[Path, str], int] = globals()[f"run_{phase.replace('-', '_')}"]
     with _Anonymous() as anonymous:
         prepared, cpu = time.perf_counter(), time.process_time()

@@ -11,8 +11,8 @@ from cybersec_mlops.memory import ARENAS
 
 THREADS = """
 import ctypes, re, sys, threading
-from cybersec_mlops.memory import share_arenas
-print(share_arenas(), flush=True)
+from cybersec_mlops.memory import tune_malloc
+print(tune_malloc(), flush=True)
 together = threading.Barrier(8)
 def work():
     together.wait()
@@ -29,15 +29,27 @@ libc.fflush(ctypes.c_void_p(file))
 """
 
 
+BLOCKS = """
+import resource
+from cybersec_mlops.memory import tune_malloc
+tune_malloc()
+bytearray(20 << 20)
+begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    bytearray(20 << 20)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun) * resource.getpagesize() >> 20)
+"""
+
+
+def output(program: str, **environment: str) -> str:
+    command = [sys.executable, "-c", program]
+    own = {"PATH": os.environ["PATH"], **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=own).stdout
+
+
 def arenas(**environment: str) -> tuple[str, int]:
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": os.environ["PATH"], **environment},
-    )
-    return done.stdout.split("\n")[0], len(re.findall("<heap nr", done.stdout))
+    told = output(THREADS, **environment)
+    return told.split("\n")[0], len(re.findall("<heap nr", told))
 
 
 ON_GLIBC = "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
@@ -46,8 +58,14 @@ ON_GLIBC = "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
 @pytest.mark.skipif(not ON_GLIBC, reason="another C library")
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [({}, ("True", ARENAS)), ({"MALLOC_ARENA_MAX": "5"}, ("False", 5))],
+    [({}, ("True", ARENAS)), ({"MALLOC_ARENA_MAX": "5"}, ("True", 5))],
     ids=["by itself", "the environment says otherwise"],
 )
 def test_threads_share_arenas(environment: dict[str, str], expected: tuple[str, int]) -> None:
     assert arenas(**environment) == expected
+
+
+@pytest.mark.skipif(not ON_GLIBC, reason="another C library")
+def test_the_memory_of_a_block_is_used_for_the_next() -> None:
+    assert int(output(BLOCKS)) < 20
+    assert int(output(BLOCKS, MALLOC_MMAP_THRESHOLD_="131072", MALLOC_TRIM_THRESHOLD_="131072")) >= 190

@@ -15,7 +15,7 @@ from cybersec_mlops import __version__
 from cybersec_mlops.commands import audit, models, scoring, stack
 from cybersec_mlops.commands.session import Json, ending_with_exit_code
 from cybersec_mlops.errors import ConfigError, DataError
-from cybersec_mlops.memory import share_arenas
+from cybersec_mlops.memory import tune_malloc
 
 if TYPE_CHECKING:
     from cybersec_mlops.config import RunSpec
@@ -66,7 +66,7 @@ Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The sam
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; the process ends with the exit code."""
-    share_arenas()
+    tune_malloc()
     given = list(sys.argv[1:] if arguments is None else arguments)
     app(spread_test_sources(given), prog_name="cybersec-mlops")
     raise SystemExit(0)
