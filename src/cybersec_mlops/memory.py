@@ -35,4 +35,4 @@ def tune_malloc() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return all([mallopt(option, value) == 1 for option, value, name in _OPTIONS if name not in os.environ])
+    return {1} >= {mallopt(option, value) for option, value, name in _OPTIONS if name not in os.environ}
