@@ -1,13 +1,15 @@
 """Rows per second and peak memory of each phase, beside a straight Polars script that parses the same file.
 
-    .venv/bin/python benchmarks/phases.py [--connections 1000000] [--format zeek-tsv] [--larger]
+    .venv/bin/python benchmarks/phases.py [--connections 1000000] [--format zeek-tsv] [--repeats 3] [--larger]
 
 Every phase runs in a process of its own, without Prefect, so that its peak memory is its own. The Polars script reads
 the same file, casts the same columns and writes Parquet; it checks nothing, counts nothing and computes no feature.
-Times are single runs on whatever machine this is: read the ratios, those of processor seconds where it is busy. Both
-sides' imports are counted, once each: what is compared with the script is `both-plain`, ingestion and transformation
-without behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file,
-and can be dropped at any time, counts in the peak and not in what is anonymous, which is looked at every 20 ms.
+Times are of whatever machine this is, whose speed may change from one minute to the next: read the ratios, those of
+processor seconds where it is busy. What is compared with each other, the script and `both-plain`, is run in turn,
+`--repeats` times, and each is the run with the median of its seconds; everything else is a single run. Both sides'
+imports are counted, once each: what is compared with the script is `both-plain`, ingestion and transformation without
+behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file, and can
+be dropped at any time, counts in the peak and not in what is anonymous, which is looked at every 20 ms.
 
 `--larger` repeats the phases up to the transformation with more rows and compares time per row and memory: ten times as
 many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.
@@ -33,6 +35,7 @@ from typing import Any
 LARGER = {"zeek-tsv": 10, "zeek-json": 10, "cicflowmeter": 4}
 """Format to how many times the connections `--larger` has."""
 DATA_PHASES = ("polars", "both-plain", "both", "ingestion", "transformation-plain", "transformation")
+COMPARED = ("polars", "both-plain")
 MODEL_PHASES = ("training", "evaluation")
 MIB = 2**20
 
@@ -42,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1_000_000)
     parser.add_argument("--format", choices=LARGER, help="only this one")
+    parser.add_argument("--repeats", type=int, default=3, help="of the script and of what is compared with it")
     parser.add_argument("--larger", action="store_true", help="compare with more connections")
     parser.add_argument("--phase", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -53,7 +57,8 @@ def main() -> None:
     compileall.compile_dir(source, quiet=1)  # as an installation does: else only our imports compile each time
     for log_format in [given.format] if given.format else LARGER:
         models = MODEL_PHASES if log_format == "zeek-tsv" else ()  # which depend on the rows and not on their format
-        rows = _chain(log_format, given.connections, (*DATA_PHASES, *models))
+        phases = (*COMPARED * (given.repeats - 1), *DATA_PHASES, *models)
+        rows = _chain(log_format, given.connections, phases)
         _print(rows, log_format, given.connections)
         if given.larger:
             more = given.connections * LARGER[log_format]
@@ -64,13 +69,17 @@ def _chain(log_format: str, connections: int, phases: tuple[str, ...]) -> list[d
     with tempfile.TemporaryDirectory(prefix="cybersec-mlops-bench-") as name:
         folder, rows = Path(name), []
         for phase in ("simulate", *phases):
-            rows.append(_in_process(phase, folder, log_format, connections))
+            rows.append({"phase": phase, **_in_process(phase, folder, log_format, connections)})
             if phase.startswith("both"):
                 shutil.rmtree(folder / "store")
             if phase == "ingestion":
                 shutil.rmtree(folder / "logs")
                 (folder / "straight.parquet").unlink()
-    return rows[1:]
+    return [_median([row for row in rows if row["phase"] == phase]) for phase in dict.fromkeys(phases)]
+
+
+def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
 
 
 def _in_process(phase: str, folder: Path, log_format: str, connections: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -219,6 +220,75 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert original.bytes > 199_000_000
     assert peak < 150_000_000
+
+
+@pytest.fixture
+def one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """Return a folder that every file counts as large for."""
+    monkeypatch.setattr("cybersec_mlops.ingestion.ingest.ONE_PASS_BYTES", 0)
+    return ObjectStore.from_url(f"file://{tmp_path}/raw")
+
+
+def files_of(store: ObjectStore) -> list[str]:
+    assert store.folder is not None
+    return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*") if path.is_file())
+
+
+def counted(content: bytes, opened: list[bytes]) -> Source:
+    def opener() -> BinaryIO:
+        opened.append(content)
+        return io.BytesIO(content)
+
+    return Source("conn.log", len(content), True, opener, "conn")
+
+
+@pytest.mark.parametrize("content", [CONN, gzip.compress(CONN)], ids=["plain", "gzip"])
+def test_a_large_file_is_read_once_by_a_folder(content: bytes, one_pass: ObjectStore, tmp_path: Path) -> None:
+    opened = list[bytes]()
+    original = store_original(counted(content, opened), one_pass)
+    assert len(opened) == 1
+    assert original.stored
+    assert one_pass.get_bytes(object_key(original.sha256), sha256=original.sha256) == content
+    in_two = store_original(counted(content, opened), ObjectStore.from_url(f"memory://{tmp_path.name}"))
+    assert len(opened) == 3
+    assert dataclasses.replace(original, uri=in_two.uri) == in_two
+
+
+def test_bytes_that_a_folder_may_have_are_not_written_before_their_hash_is_known(one_pass: ObjectStore) -> None:
+    opened = list[bytes]()
+    first = store_original(counted(CONN, opened), one_pass)
+    known = files_of(one_pass)
+    assert store_original(counted(CONN, opened), one_pass) == dataclasses.replace(first, stored=False)
+    assert (len(opened), files_of(one_pass)) == (2, known)
+    other = CONN.replace(b"tcp", b"udp")  # as large, and not the same
+    assert store_original(counted(other, opened), one_pass).stored
+    assert len(opened) == 4
+
+
+def test_a_member_of_an_archive_is_not_as_large_as_the_archive_says(one_pass: ObjectStore, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "logs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.log", CONN)
+        archive.writestr("b.log", CONN.replace(b"tcp", b"udp"))
+    _, originals, _ = ingest([str(tmp_path / "logs.zip")], one_pass)
+    assert [original.stored for original in originals] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "message"),
+    [
+        (gzip.compress(CONN)[:-9], None, "ends early"),
+        (b"nothing that is known\n", None, "not of a known format"),
+        (CONN, len(CONN) - 1, f"has {len(CONN)} bytes, expected {len(CONN) - 1}"),
+    ],
+    ids=["cut off", "unknown", "still written to"],
+)
+def test_nothing_is_left_of_a_large_file_that_is_not_sound(
+    content: bytes, size: int | None, message: str, one_pass: ObjectStore
+) -> None:
+    source = dataclasses.replace(counted(content, []), bytes=len(content) if size is None else size)
+    with pytest.raises(DataError, match=message):
+        store_original(source, one_pass)
+    assert files_of(one_pass) == []
 
 
 def test_an_original_has_no_trace_of_the_run(raw: ObjectStore) -> None:

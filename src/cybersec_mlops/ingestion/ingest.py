@@ -1,15 +1,17 @@
 """The steps of the ingestion phase: originals, byte for byte, into RAW under their hash, with a receipt beside each.
 
 A file is read twice: first to hash it, to recognise it and to see that it can be read to its end, so that nothing is
-written of a file that is cut off; then to store it. Neither pass holds more than a piece of it in memory.
+written of a file that is cut off; then to store it. Neither pass holds more than a piece of it in memory. A large one
+that a folder cannot have yet is written beside its objects in the first pass, and thrown away where it is not sound.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
@@ -28,12 +30,17 @@ from cybersec_mlops.ingestion.sources import Skipped, Source, expand
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import recognise_joined
 from cybersec_mlops.simulate.mark import is_synthetic_head
+from cybersec_mlops.storage.incoming import Incoming
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
-from cybersec_mlops.storage.streams import HashedReader
+from cybersec_mlops.storage.streams import CHANGED_HINT, HashedReader
 
 CHUNK_BYTES: Final = 1 << 20
 """A piece of a file: read, hashed and counted while it is in the processor's cache."""
+
+
+ONE_PASS_BYTES: Final = 32 << 20
+"""Smaller files are in memory when they are read again, and many: looking for each one's size would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +154,37 @@ def store_original(
     PlatformError
         The store failed.
     """
+    if raw.folder is not None and _is_large_and_new(source, raw):
+        return write_receipt(_received(source, raw, raw.folder, format, mappings), raw)
     original = inspect_original(source, raw, format=format, mappings=mappings)
-    key = object_key(original.sha256)
     if not raw.holds(original.reference):
         with source.open() as file:
+            key = object_key(original.sha256)
             raw.put_chunks(key, _chunks(file, source), sha256=original.sha256, source=source.name)
-        original = Original.from_dict({**original.to_dict(), "stored": True})
+        original = replace(original, stored=True)
     return write_receipt(original, raw)
+
+
+def _is_large_and_new(source: Source, raw: ObjectStore) -> bool:
+    large = source.measured and source.bytes >= ONE_PASS_BYTES
+    return large and all(size != source.bytes for _, size in raw.list("objects"))
+
+
+def _received(
+    source: Source,
+    raw: ObjectStore,
+    folder: Path,
+    format: str | None,  # noqa: A002
+    mappings: Sequence[NamedMapping],
+) -> Original:
+    with Incoming(folder) as incoming:
+        original = _inspected(source, raw, incoming.copied, format, mappings)
+        if original.bytes != source.bytes:
+            raise DataError(
+                f"has {original.bytes} bytes, expected {source.bytes}", source=source.name, hint=CHANGED_HINT
+            )
+        incoming.keep(object_key(original.sha256))
+    return replace(original, stored=True)
 
 
 def inspect_original(
@@ -170,7 +201,17 @@ def inspect_original(
     DataError
         As `store_original`.
     """
-    with source.open() as file, HashedReader(_chunks(file, source)) as hashing:
+    return _inspected(source, raw, iter, format, mappings)
+
+
+def _inspected(
+    source: Source,
+    raw: ObjectStore,
+    passing: Callable[[Iterator[bytes]], Iterator[bytes]],
+    format: str | None,  # noqa: A002
+    mappings: Sequence[NamedMapping],
+) -> Original:
+    with source.open() as file, HashedReader(passing(_chunks(file, source))) as hashing:
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
         beginning = io.BufferedReader(content, HEAD_BYTES)  # kept, since it closes the content when it goes
         head = read_head(beginning)

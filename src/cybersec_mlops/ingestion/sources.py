@@ -45,6 +45,8 @@ class Source:
     """Where it is, exactly: two names of one file have one place."""
     joined: bool = False
     """Whether it is a log that is joined to the connections of another (Zeek's dns, http and ssl)."""
+    measured: bool = True
+    """Whether `bytes` is what opening it gives: not of a member of an archive, which is opened decompressed."""
 
     def open(self) -> BinaryIO:
         """Open it at its beginning.
@@ -121,7 +123,7 @@ def _files_of(source: Source) -> list[zipfile.ZipInfo] | None:
 def _member(archive: Source, info: zipfile.ZipInfo, name: str) -> Source:
     place = f"{archive.place}\0{info.header_offset}"
     opener = partial(_open_member, archive, info, name)
-    return Source(name, info.compress_size, explicit=False, opener=opener, place=place)
+    return Source(name, info.compress_size, explicit=False, opener=opener, place=place, measured=False)
 
 
 def _open_member(archive: Source, info: zipfile.ZipInfo, name: str) -> BinaryIO:

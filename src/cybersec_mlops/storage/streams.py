@@ -9,8 +9,11 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from cybersec_mlops.errors import DataError
+
+CHANGED_HINT: Final = "it changed while it was read; run it again when nothing writes to it"
 
 
 def file_chunks(path: Path, size: int) -> Iterator[bytes]:
@@ -77,7 +80,7 @@ class CheckedStream:
             raise DataError(
                 f"has SHA-256 {digest.hexdigest()}, expected {self._expected}",
                 source=self._source,
-                hint="it changed while it was read; run it again when nothing writes to it",
+                hint=CHANGED_HINT,
             )
 
 
