@@ -7,8 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 # uv: 4 s where pip takes 60. It reads no settings of pip: a mirror's address and the system's certificates are handed on.
-INSTALL := export UV_CACHE_DIR=.venv/cache UV_SYSTEM_CERTS=1 UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$( \
-	$(BIN)/python -m pip config get global.index-url 2>/dev/null)}}"; $(BIN)/uv pip install --quiet --python
+FOR_UV := export UV_CACHE_DIR=.venv/cache UV_SYSTEM_CERTS=1 UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$( \
+	$(BIN)/python -m pip config get global.index-url 2>/dev/null)}}" PATH="$(CURDIR)/$(BIN):$$PATH";
+INSTALL := $(FOR_UV) uv pip install --quiet --python
 LOCKED := --require-hashes -r
 ITSELF := --no-deps --no-build-isolation --editable .
 # What is imported is compiled once, whatever the shell says: compiling everything takes longer than the run itself.
@@ -66,8 +67,8 @@ format: .venv/dev.stamp  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## Resolve the requirements again (needs uv)
-	requirements/lock.sh
+lock: .venv/run.stamp  ## Resolve the requirements again
+	@$(FOR_UV) requirements/lock.sh
 
 clean:  ## Remove what make made
 	rm -rf .venv .venv-prefect2

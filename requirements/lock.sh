@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Re-locks every requirement file with hashes and without the name of an index. Needs uv on the PATH.
+# Re-locks every requirement file with hashes and without the name of an index. `make lock` calls it, with the uv of .venv.
 # One resolution for Python 3.11 to 3.13, so that a bundle made on one of them loads on the others.
 set -euo pipefail
 cd "$(dirname "$0")/.."

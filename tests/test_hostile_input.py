@@ -25,14 +25,14 @@ from typing import Any
 import pytest
 import zstandard
 
+pytestmark = pytest.mark.xdist_group("hostile")  # all look at one inspection, which takes a quarter of a minute
+
 SAMPLES = Path(__file__).parent / "ingestion" / "samples"
 ZEEK = (SAMPLES / "zeek_conn.log").read_bytes()
 JSON = (SAMPLES / "zeek_conn.json").read_bytes()
 CSV = (SAMPLES / "cic2017_flows.csv").read_bytes()
 EVE = (SAMPLES / "suricata_eve.json").read_bytes()
 ROWS = 6
-pytestmark = pytest.mark.xdist_group("hostile")  # all look at one inspection, which takes a quarter of a minute
-
 MIB = 1 << 20
 MOST_MEMORY = 700 * MIB
 """Of a child that meets several GiB of content; Python and Polars alone take some 130 MiB."""

@@ -35,4 +35,6 @@ def tune_malloc() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return {1} >= {mallopt(option, value) for option, value, name in _OPTIONS if name not in os.environ}
+    ours = [(option, value) for option, value, name in _OPTIONS if name not in os.environ]
+    refused = [option for option, value in ours if mallopt(option, value) != 1]
+    return not refused

@@ -38,7 +38,6 @@ from cybersec_mlops.storage.streams import CHANGED_HINT, HashedReader
 CHUNK_BYTES: Final = 1 << 20
 """A piece of a file: read, hashed and counted while it is in the processor's cache."""
 
-
 ONE_PASS_BYTES: Final = 32 << 20
 """Smaller files are in memory when they are read again, and many: looking for each one's size would cost more."""
 

@@ -86,4 +86,8 @@ class Incoming:
     def _failure(self, error: OSError) -> PlatformError:
         where = f"folder {self._folder}"
         explained = failures.explain(error, doing="write", where=where, uri=f"file://{self._path}")
-        return explained if isinstance(explained, PlatformError) else PlatformError(f"{where} is gone")
+        return (
+            explained
+            if isinstance(explained, PlatformError)
+            else PlatformError(f"{where} is gone", hint="was it deleted meanwhile? run it again")
+        )
