@@ -99,12 +99,19 @@ class _Laps:
 def _score(folder: Path) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    from cybersec_mlops.ingestion.ingest import ingest
-    from cybersec_mlops.scoring import batch
-    from cybersec_mlops.scoring.model import load_model
-    from cybersec_mlops.scoring.spec import ScoringSpec
-    from cybersec_mlops.storage.reference import Reference
-    from cybersec_mlops.transformation.spec import TransformationSpec
+    from cybersec_mlops.memory import tune_malloc
+    from cybersec_mlops.pipeline.loading import loading
+
+    tune_malloc()  # as the command line and the image do
+    with loading():  # as a run does
+        import xgboost  # noqa: F401 - the model's
+
+        from cybersec_mlops.ingestion.ingest import ingest
+        from cybersec_mlops.scoring import batch
+        from cybersec_mlops.scoring.model import load_model
+        from cybersec_mlops.scoring.spec import ScoringSpec
+        from cybersec_mlops.storage.reference import Reference
+        from cybersec_mlops.transformation.spec import TransformationSpec
 
     layers = _layers(folder)
     bundle = Reference.from_dict(json.loads((folder / "bundle.json").read_text()))
@@ -130,12 +137,14 @@ def _score(folder: Path) -> dict[str, Any]:
 
 
 def _watched(batch: Any) -> _Laps:
+    from cybersec_mlops.scoring import alert_files
     from cybersec_mlops.training import detector, novelty
     from cybersec_mlops.training.autoencoder import Autoencoder
     from cybersec_mlops.training.complete import CompleteBooster
     from cybersec_mlops.training.matrix import Encoder
     from cybersec_mlops.training.quantiles import Quantiles
 
+    setattr(alert_files, "in_order", map)  # noqa: B010 - one after the other: what a part takes is its own
     laps = _Laps()
     laps.watch(batch, "stage_original", "parse")
     for name in ("read_slice", "read_past", "add_derived"):

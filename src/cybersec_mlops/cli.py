@@ -67,6 +67,7 @@ Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The sam
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; the process ends with the exit code."""
     tune_malloc()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning, where ours have other work
     given = list(sys.argv[1:] if arguments is None else arguments)
     app(spread_test_sources(given), prog_name="cybersec-mlops")
     raise SystemExit(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -33,7 +33,7 @@ from cybersec_mlops.simulate.mark import is_synthetic_head
 from cybersec_mlops.storage.incoming import Incoming
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
-from cybersec_mlops.storage.streams import CHANGED_HINT, HashedReader
+from cybersec_mlops.storage.streams import CHANGED_HINT, HashedReader, read_ahead
 
 CHUNK_BYTES: Final = 1 << 20
 """A piece of a file: read, hashed and counted while it is in the processor's cache."""
@@ -177,7 +177,8 @@ def _received(
     mappings: Sequence[NamedMapping],
 ) -> Original:
     with Incoming(folder) as incoming:
-        original = _inspected(source, raw, incoming.copied, format, mappings)
+        # written and hashed in two threads, each of which takes as long as the other
+        original = _inspected(source, raw, lambda pieces: read_ahead(incoming.copied(pieces)), format, mappings)
         if original.bytes != source.bytes:
             raise DataError(
                 f"has {original.bytes} bytes, expected {source.bytes}", source=source.name, hint=CHANGED_HINT
@@ -200,17 +201,17 @@ def inspect_original(
     DataError
         As `store_original`.
     """
-    return _inspected(source, raw, iter, format, mappings)
+    return _inspected(source, raw, nullcontext, format, mappings)
 
 
 def _inspected(
     source: Source,
     raw: ObjectStore,
-    passing: Callable[[Iterator[bytes]], Iterator[bytes]],
+    passing: Callable[[Iterator[bytes]], AbstractContextManager[Iterator[bytes]]],
     format: str | None,  # noqa: A002
     mappings: Sequence[NamedMapping],
 ) -> Original:
-    with source.open() as file, HashedReader(passing(_chunks(file, source))) as hashing:
+    with source.open() as file, passing(_chunks(file, source)) as pieces, HashedReader(pieces) as hashing:
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
         beginning = io.BufferedReader(content, HEAD_BYTES)  # kept, since it closes the content when it goes
         head = read_head(beginning)

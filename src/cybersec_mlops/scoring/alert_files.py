@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
+from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.scoring.ecs import AlertSource, lines_of
 from cybersec_mlops.scoring.explanations import REASON, Explained, explain_rows
 from cybersec_mlops.scoring.ranking import Run, merge
@@ -69,22 +71,37 @@ def store_alerts(
     parts: list[Path] = []
     counts: Counter[str] = Counter()
     lines = folder / "alerts.ndjson"
+    explained = in_order(partial(_explained, detector, source, spec.reasons), _pieces(runs, spec.per_day))
     with lines.open("wb") as opened:
-        for block in merge(runs, spec.per_day):
-            for piece in block.iter_slices(EXPLAINED_ROWS):
-                explained = explain_rows(detector, piece, spec.reasons)
-                alerts = alert_rows(piece, explained, detector.calibration, source, counts.total())
-                counts.update(alerts.select(day=day_of("ts"))["day"].to_list())
-                lines_of(alerts, explained, source).to_frame().write_csv(
-                    opened, include_header=False, quote_style="never"
-                )
-                parts.append(folder / f"alerts-part-{len(parts):06}.arrow")
-                alerts.write_ipc(parts[-1], compression="lz4")
+        for alerts, documents in explained:
+            counts.update(alerts.select(day=day_of("ts"))["day"].to_list())
+            documents.write_csv(opened, include_header=False, quote_style="never")
+            parts.append(folder / f"alerts-part-{len(parts):06}.arrow")
+            alerts.write_ipc(parts[-1], compression="lz4")
     table = folder / "alerts.parquet"
     scans = [pl.scan_ipc(part, glob=False) for part in parts] or [pl.LazyFrame(schema=ALERT_SCHEMA)]
     told = {"cybersec_mlops": json.dumps(facts, sort_keys=True, allow_nan=False)}
     pl.concat(scans).sink_parquet(table, compression="zstd", compression_level=1, metadata=told, maintain_order=True)
     return StoredAlerts(_store(table, store, counts.total()), _store(lines, store, counts.total()), counts)
+
+
+def _pieces(runs: Sequence[Run], per_day: int | None) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Yield a few alerts at a time, with how many were before them."""
+    before = 0
+    for block in merge(runs, per_day):
+        for piece in block.iter_slices(EXPLAINED_ROWS):
+            yield piece, before
+            before += piece.height
+
+
+def _explained(
+    detector: Detector, source: AlertSource, reasons: int, piece: tuple[pl.DataFrame, int]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return alerts as rows and as lines of NDJSON."""
+    rows, before = piece
+    explained = explain_rows(detector, rows, reasons)
+    alerts = alert_rows(rows, explained, detector.calibration, source, before)
+    return alerts, lines_of(alerts, explained, source).to_frame()
 
 
 def alert_rows(
