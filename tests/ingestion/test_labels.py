@@ -36,9 +36,14 @@ def test_spelling_is_idempotent_and_safe_to_show(text: str) -> None:
     assert once.isprintable() or all(ord(letter) >= 160 for letter in once if not letter.isprintable())
 
 
-@pytest.mark.parametrize("text", ["Benign", "BENIGN", "normal", " Normal "])
+@pytest.mark.parametrize("text", ["Benign", "BENIGN", "normal", " Normal ", "LEGITIMATE", "BenignTraffic", "0"])
 def test_benign_has_one_word(text: str) -> None:
     assert common_name(text) == BENIGN
+
+
+@pytest.mark.parametrize("text", ["Unknown", "No Label", "NeedManualLabel", "-", "?", " "])
+def test_a_word_that_says_nothing_is_no_attack(text: str) -> None:
+    assert common_name(text) is None
 
 
 def test_the_three_columns_follow_from_the_text() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cybersec_mlops.ingestion.nf_tables import NFTables
+from cybersec_mlops.ingestion.nf_tables import NFTables, label_name
 from cybersec_mlops.ingestion.reader import Batch, Head, Recognition, Refusal
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -70,6 +70,34 @@ def test_labels_may_be_a_bit_alone() -> None:
     rows = read(without + b"\n").rows
     assert rows["label"].to_list() == ["BENIGN", "BENIGN", "Attack", "Attack", "Attack"]
     assert rows["is_attack"].to_list() == [False, False, True, True, True]
+
+
+def test_a_duration_that_went_below_zero_is_null_and_counted() -> None:
+    lines = V1.decode().splitlines()
+    place = lines[0].split(",").index("FLOW_DURATION_MILLISECONDS")
+    for row, milliseconds in enumerate(("4294966", "4294952", "4294967", "4000000"), start=1):
+        cells = lines[row].split(",")
+        lines[row] = ",".join([*cells[:place], milliseconds, *cells[place + 1 :]])
+    found = read("\n".join([*lines, ""]).encode())
+    assert found.rows["duration_s"].to_list()[:4] == [None, None, None, 4000.0]
+    assert found.nulled == {"duration_s": 3}
+    assert found.rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("texts", "label"),
+    [
+        (("ddos", "DDoS"), "DDoS"),
+        (("dos", "DoS"), "DoS"),
+        (("backdoor", "Backdoor"), "Backdoor"),
+        (("Infilteration",), "Infiltration"),
+        (("DoS attacks-Hulk", "DoS_attacks-Hulk"), "DoS Hulk"),
+        (("Brute Force -XSS", "Brute_Force_-XSS"), "Web Attack - XSS"),
+        (("xss",), "xss"),
+    ],
+)
+def test_the_sets_are_labelled_in_one_spelling(texts: tuple[str, ...], label: str) -> None:
+    assert {label_name(text) for text in texts} == {label}
 
 
 @pytest.mark.parametrize(

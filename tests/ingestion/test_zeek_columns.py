@@ -114,3 +114,11 @@ def test_a_label_is_kept_as_it_was_with_its_detail() -> None:
     )
     assert frame["label_original"].to_list() == ["Malicious/CC", "Benign", None, None]
     assert frame["label"].to_list() == ["CC", "BENIGN", None, None]
+
+
+def test_labels_may_be_bits_or_say_that_nothing_is_known() -> None:
+    frame = zeek_columns.to_connections(
+        pl.DataFrame({"ts": [1.0] * 4, "label_word": ["0", "1", "Unknown", "LEGITIMATE"]})
+    )
+    assert frame["is_attack"].to_list() == [False, True, None, False]
+    assert frame["label_original"].to_list() == ["0", "1", "Unknown", "LEGITIMATE"]

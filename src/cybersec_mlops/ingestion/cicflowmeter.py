@@ -62,6 +62,16 @@ SPELLINGS: Final = {
     "web attack - brute force": "Web Attack - Brute Force",
     "web attack - xss": "Web Attack - XSS",
     "web attack - sql injection": "Web Attack - SQL Injection",
+    "dos attacks-slowloris": "DoS Slowloris",
+    "dos attacks-slowhttptest": "DoS Slowhttptest",
+    "dos attacks-hulk": "DoS Hulk",
+    "dos attacks-goldeneye": "DoS GoldenEye",
+    "brute force -web": "Web Attack - Brute Force",
+    "brute force -xss": "Web Attack - XSS",
+    "sql injection": "Web Attack - SQL Injection",
+    "ddos attack-hoic": "DDoS attack-HOIC",
+    "ddos attack-loic-udp": "DDoS attack-LOIC-UDP",
+    "ddos attacks-loic-http": "DDoS attack-LOIC-HTTP",
     "infiltration": "Infiltration",
     "infilteration": "Infiltration",
     "infiltration - portscan": "Infiltration - Portscan",
@@ -71,6 +81,7 @@ SPELLINGS: Final = {
     "bot": "Bot",
     "botnet": "Bot",
     "ddos": "DDoS",
+    "dos": "DoS",
     "heartbleed": "Heartbleed",
 }
 """One spelling for the attacks that the published sets spell in several ways; lower case to it."""
@@ -78,9 +89,6 @@ SPELLINGS: Final = {
 _KEYWORDS: Final = pl.Series("proto", [None, *(keyword(number) for number in range(1, 256))])
 """By the protocol's number, which is looked up by its place."""
 _HALF_UNKNOWN: Final = re.compile(r"\d{1,2}/\d{1,2}/\d{4} +\d{1,2}:\d{2}(:\d{2})?")
-_UNLABELLED: Final = frozenset({"needmanuallabel", "no label", "unknown"})
-
-
 _NAMES_OF_PYTHON: Final = frozenset({"flow_duration", "tot_fwd_pkts", "totlen_fwd_pkts", "flow_iat_mean"})
 _PYTHON: Final = Refusal(
     "a table of the Python package cicflowmeter, whose durations are seconds or microseconds, depending on its version",
@@ -283,8 +291,6 @@ def label_name(text: str) -> str | None:
     """
     word = one_spelling(text)
     folded = word.casefold()
-    if folded in _UNLABELLED:
-        return None
     if folded.endswith("- attempted"):
         return BENIGN
     return SPELLINGS.get(folded) or common_name(word)

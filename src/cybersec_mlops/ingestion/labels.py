@@ -17,8 +17,15 @@ from cybersec_mlops.ingestion.rejected import printable
 LABEL_LIMIT: Final = 120
 """Characters of a label; a longer one is cut, its control characters are written out: labels are shown everywhere."""
 
-BENIGN_WORDS: Final = frozenset({"benign", "normal"})
+BENIGN_WORDS: Final = frozenset(
+    {"benign", "normal", "legitimate", "benign traffic", "benigntraffic", "normal traffic", "0"}
+)
+"""What stands for no attack. A column of 0 and 1 is a label too, and no attack is called 0."""
 BACKGROUND_WORDS: Final = frozenset({"background"})
+UNLABELLED_WORDS: Final = frozenset(
+    {"unknown", "no label", "needmanuallabel", "unlabelled", "unlabeled", "-", "?", "(empty)"}
+)
+"""What stands where nobody has said whether it is an attack."""
 
 
 def one_spelling(text: str) -> str:
@@ -60,14 +67,14 @@ def with_labels(frame: pl.DataFrame, original: str, name: Callable[[str], str | 
 
 
 def common_name(text: str) -> str | None:
-    """Return the label of a plain word, None for an empty one.
+    """Return the label of a plain word, None for one that says nothing.
 
-    >>> common_name("Normal"), common_name("DoS Hulk"), common_name(" ")
-    ('BENIGN', 'DoS Hulk', None)
+    >>> common_name("Normal"), common_name("0"), common_name("DoS Hulk"), common_name(" "), common_name("Unknown")
+    ('BENIGN', 'BENIGN', 'DoS Hulk', None, None)
     """
     word = one_spelling(text)
     if word.casefold() in BENIGN_WORDS:
         return BENIGN
     if word.casefold() in BACKGROUND_WORDS:
         return BACKGROUND
-    return word or None
+    return None if word.casefold() in UNLABELLED_WORDS else word or None

@@ -150,7 +150,7 @@ class LabelMapping(_Table):
     original: str | None = None
     """The column with the label as it was first written, where there is one."""
     benign: tuple[str, ...] = ()
-    """Values that mean benign, beside "benign" and "normal"."""
+    """Values that mean benign, beside those of `labels.BENIGN_WORDS`."""
     background: tuple[str, ...] = ()
     """Values that mean: nobody knows; beside "background"."""
     unlabelled: tuple[str, ...] = ("", "-")

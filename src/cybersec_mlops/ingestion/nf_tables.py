@@ -4,7 +4,9 @@ Source: Sarhan, Layeghy et al., "NetFlow Datasets for Machine Learning-based NID
 Standard Feature Set for NIDS Datasets" (MNA 2022, version 2), and Luay et al. (2025, version 3, with times). The
 fields are those of nProbe (https://www.ntop.org/guides/nprobe/). Bytes are counted with headers, so they are the
 canonical ``*_ip_bytes``. What cannot be, such as an infinite rate, becomes null and is counted; the id of a DNS query
-is a random number, kept as ``meta_``. Versions 1 and 2 have no times.
+is a random number, kept as ``meta_``. Versions 1 and 2 have no times. Durations just below 2**32 microseconds (4294967
+milliseconds, 71 minutes, where the exporter cuts flows after some minutes) are a difference that went below zero: null.
+The four sets spell attacks in their own ways: "ddos" and "DDoS", "backdoor" and "Backdoor", "DoS_attacks-Hulk".
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
+from cybersec_mlops.ingestion.cicflowmeter import SPELLINGS
 from cybersec_mlops.ingestion.connection_rules import (
     COUNT,
     DURATION,
@@ -25,7 +28,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     not_an_address,
 )
 from cybersec_mlops.ingestion.delimited import Column, Layout
-from cybersec_mlops.ingestion.labels import common_name, with_labels
+from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.protocols import keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
@@ -79,6 +82,10 @@ _COLUMNS: Final = {
 }
 _COUNTS: Final = ("orig_pkts", "resp_pkts", "orig_ip_bytes", "resp_ip_bytes")
 _PORTS: Final = ("orig_p", "resp_p")
+_SPELLINGS: Final = {"backdoor": "Backdoor", "backdoors": "Backdoor"}
+_WRAP_MS: Final = 2**32 / 1e3
+_BELOW_ZERO: Final = pl.col("duration_s").is_between(_WRAP_MS - 1e3, _WRAP_MS)
+"""Milliseconds up to a second before 32 bits of microseconds are full: the end was taken to be before the start."""
 
 
 class NFTables:
@@ -133,7 +140,12 @@ def _form(names: list[str]) -> Form | None:
     targets = {column.name for column in columns if column is not None}
     rules = tuple(rule for rule in _rules(targets) if rule.field in targets)
     measures = tuple(name for name in _MEASURES.values() if name in targets)
-    return Form(Layout(",", columns), rules, finish=_finish, measures=measures)
+    return Form(Layout(",", columns), rules, finish=_finish, measures=measures, impossible=_durations_below_zero)
+
+
+def _durations_below_zero(frame: pl.DataFrame) -> dict[str, int]:
+    count = int(frame.select(_BELOW_ZERO.sum()).item())
+    return {"duration_s": count} if count else {}
 
 
 def _rules(targets: set[str]) -> Iterator[Rule]:
@@ -161,7 +173,7 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     have = set(frame.columns)
     keywords = {0: None, **{number: keyword(number) for number in range(1, 256)}}
     changes = [pl.col(name).cast(CONNECTION_SCHEMA[name]) for name in (*_PORTS, *_COUNTS)]
-    changes.append(in_seconds(pl.col("duration_s"), 1e3))
+    changes.append(in_seconds(pl.when(~_BELOW_ZERO).then(pl.col("duration_s")), 1e3).alias("duration_s"))
     changes.append(pl.col("proto").cast(pl.Int64).replace_strict(keywords, return_dtype=pl.String))
     if "ts" in have:
         changes.append((pl.col("ts") * 1e3).round().cast(pl.Int64).cast(CONNECTION_SCHEMA["ts"]))
@@ -171,4 +183,15 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
     bit = pl.col("label_bit") if "label_bit" in have else pl.lit(None, _NUMBER)
     from_bit = pl.when(bit == 1).then(pl.lit("Attack")).when(bit == 0).then(pl.lit("Benign"))
     text = pl.coalesce("label_text", from_bit) if "label_text" in have else from_bit
-    return with_labels(frame.with_columns(text.alias("label_text")), "label_text", common_name)
+    return with_labels(frame.with_columns(text.alias("label_text")), "label_text", label_name)
+
+
+def label_name(text: str) -> str | None:
+    """Return the label in the one spelling of the four sets and of those that they were made of.
+
+    >>> label_name("ddos"), label_name("Backdoor"), label_name("DoS_attacks-Hulk"), label_name("Benign")
+    ('DDoS', 'Backdoor', 'DoS Hulk', 'BENIGN')
+    """
+    word = one_spelling(text)
+    folded = word.casefold()
+    return _SPELLINGS.get(folded) or SPELLINGS.get(folded.replace("_", " ")) or common_name(word)

@@ -14,7 +14,7 @@ import polars as pl
 from cybersec_mlops.connections import BACKGROUND, BENIGN, CONNECTION_SCHEMA
 from cybersec_mlops.ingestion.connection_rules import PLAIN_ISO, in_seconds, parse_times
 from cybersec_mlops.ingestion.delimited import Column
-from cybersec_mlops.ingestion.labels import BACKGROUND_WORDS, BENIGN_WORDS, one_spelling, with_labels
+from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.screening import Rule, below_zero, missing, outside
 
 _PORT, _COUNT = ("bad_port", "a port 0-65535"), ("bad_count", "a count of 0 or more")
@@ -198,11 +198,11 @@ def label_name(text: str) -> str | None:
 
     >>> label_name("Malicious/CC"), label_name("Malicious"), label_name("Benign/Google"), label_name("Background")
     ('CC', 'Malicious', 'BENIGN', 'BACKGROUND')
+    >>> label_name("0"), label_name("Unknown")
+    ('BENIGN', None)
     """
     word, _, detail = text.partition("/")
-    word = one_spelling(word)
-    if word.casefold() in BENIGN_WORDS:
-        return BENIGN
-    if word.casefold() in BACKGROUND_WORDS:
-        return BACKGROUND
-    return one_spelling(detail) or word or None
+    name = common_name(word)
+    if name in (BENIGN, BACKGROUND) or (name is None and word.strip()):
+        return name
+    return one_spelling(detail) or name
