@@ -67,6 +67,13 @@ def test_seconds_since_1970_have_no_zone() -> None:
     assert read(data, "Europe/Prague").rows["ts"][0] == datetime(2026, 3, 2, 9, 0, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("written", "proto"), [("6", "tcp"), ("58", "ipv6-icmp"), ("icmp6", "ipv6-icmp"), ("arp", "arp")]
+)
+def test_protocols_have_one_spelling_also_by_their_number(written: str, proto: str) -> None:
+    assert read(COMMAS.replace(b",tcp,", f",{written},".encode(), 1)).rows["proto"].to_list()[0] == proto
+
+
 def test_commas_and_tabs_give_the_same_rows() -> None:
     assert read(COMMAS).rows.equals(read((SAMPLES / "argus_tabs.csv").read_bytes()).rows)
 

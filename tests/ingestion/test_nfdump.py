@@ -93,6 +93,30 @@ def test_protocols_have_one_spelling() -> None:
     assert read(CSV_17.replace(b",6,2001", b",ICMP6,2001")).rows["proto"].to_list()[4] == "ipv6-icmp"
 
 
+def test_csv_of_17_has_any_columns_in_any_order() -> None:
+    turned = "".join(",".join(reversed(line.split(","))) + "\n" for line in CSV_17.decode().splitlines()).encode()
+    answer = Nfdump().recognise(Head(turned, complete=True))
+    assert isinstance(answer, Recognition)
+    assert (answer.variant, answer.ignored) == ("csv-1.7", ())
+    assert read(turned).rows.equals(read(CSV_17).rows)
+
+
+def test_csv_fast_has_milliseconds_and_the_end() -> None:
+    data = (
+        b"cnt,af,firstSeen,lastSeen,proto,srcAddr,srcPort,dstAddr,dstPort,srcAS,dstAS,input,output,flags,srcTos,packets,"
+        b"bytes\n"
+        b"1,2,1772442000125,1772442008429,6,10.1.0.1,55079,192.0.2.43,80,0,0,1,2,...AP.SF,0,45,3752\n"
+        b"2,10,1772442003000,1772442003000,17,2001:db8::1:7,42001,2001:db8::2:1,53,0,0,1,2,........,0,1,64\n"
+        b"3,2,1772442003000,1772442002000,17,10.1.0.2,42001,192.0.2.53,53,0,0,1,2,........,0,1,64\n"
+    )
+    found = read(data)
+    assert said(found.rows.row(0, named=True)) == {
+        name: value for name, value in said(read(LONG).rows.row(0, named=True)).items() if name != "nfdump_flows"
+    }
+    assert found.rows["duration_s"].to_list() == [8.304, 0.0]
+    assert found.rejected.select("raw_line", "reason", "field").rows() == [(4, "bad_duration", "duration_s")]
+
+
 def test_large_numbers_have_units() -> None:
     assert read(LONG).rows["orig_ip_bytes"].to_list() == [3752, 1_200_000, 64, 168, 216]
     answer = Nfdump().recognise(Head(LONG, complete=True))

@@ -58,3 +58,12 @@ def test_two_zeros_are_no_other_direction() -> None:
 
 def test_times_are_read_in_the_zone() -> None:
     assert str(made("Europe/Prague")["ts"]) == "2013-07-08 23:00:23.040000+00:00"
+
+
+@pytest.mark.parametrize(
+    ("flags", "letters"),
+    [(".AP.SF", "...AP.SF"), ("0xc2", "CE....S."), ("  0x53", ".E.A..SF"), ("CE....S.", "CE....S.")],
+)
+def test_flags_have_eight_places_also_where_nfdump_writes_a_number(flags: str, letters: str) -> None:
+    assert made(nfdump_flags=flags)["nfdump_flags"] == letters
+    assert made(nfdump_flags=flags, proto="UDP")["nfdump_flags"] is None

@@ -7,7 +7,7 @@ https://www.stratosphereips.org/datasets-ctu13). What it copes with, and how:
 - times of 1970, which a sensor without a clock writes, are null, the row is kept and the time counted; Argus's own
   management records are rejected;
 - hexadecimal ports, which are the type and code of ICMP, and missing ones are null, the row is kept;
-- addresses of a MAC, of IPv6, blanks around the direction;
+- protocols by name, or by number as ``ra -nn`` writes them; addresses of a MAC, of IPv6, blanks around the direction;
 - ``ra`` prints any columns: two of ``SrcBytes``, ``DstBytes`` and ``TotBytes`` give the third, so do packets, and
   ``LastTime`` gives the duration where ``Dur`` is absent;
 - bytes count whole packets, so they are the canonical ``*_ip_bytes``; ``SAppBytes`` and ``DAppBytes`` are the payload.
@@ -43,6 +43,7 @@ from cybersec_mlops.ingestion.connection_rules import (
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
+from cybersec_mlops.ingestion.protocols import SPELLINGS
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.ingestion.screening import Rule, below_zero, missing, outside
@@ -196,7 +197,7 @@ def _prepare(frame: pl.DataFrame, timezone: str, *, from_end: bool) -> pl.DataFr
     )
     times = _times(frame["ts"], timezone).alias("ts_parsed")
     ports = [_port(name).alias(f"{name}_parsed") for name in _PORTS]
-    frame = frame.with_columns(times, pl.col("proto").str.to_lowercase(), *ports)
+    frame = frame.with_columns(times, pl.col("proto").str.to_lowercase().replace(SPELLINGS), *ports)
     return _with_duration(frame, timezone) if from_end else frame
 
 

@@ -10,6 +10,7 @@ Source: nfdump(1) of 1.6.23 and 1.7 (https://github.com/phaag/nfdump). What it c
 - numbers with a unit ("1.2 M") are rounded by nfdump (``-N`` writes them exactly);
 - durations as seconds or as ``00:00:08.304``; protocols by name or number; ports of ICMP are its type and code;
 - IPv6 addresses shortened by nfdump ("2001:7..0:1"; ``-6`` writes them whole) are kept as they are;
+- CSV of 1.7 with any columns in any order; ``csv-fast``: milliseconds since 1970, and the end in place of a duration;
 - headers within the file, rows without any header (``-q``), and the summary below, which is passed over and counted;
 - a last column ``Label``, as netflowlabeler writes it.
 """
@@ -70,7 +71,8 @@ _CSV: Final[dict[str, str]] = {
     "flows": "nfdump_flows",
     "label": "label_text",
 }
-_CSV_BEGINNINGS: Final = {"ts": "csv-1.6", "firstSeen": "csv-1.7"}
+_CSV_ENDS: Final = ("te", "lastSeen")
+"""From which the duration is made where there is none (``-o csv-fast``, ``csv:%ts,%te,...``)."""
 _NATIVE: Final[dict[str, pl.DataType]] = {
     "nfdump_flags": _TEXT,
     "nfdump_tos": _NUMBER,
@@ -79,10 +81,10 @@ _NATIVE: Final[dict[str, pl.DataType]] = {
     "nfdump_icmp_code": _NUMBER,
 }
 _REQUIRED: Final = frozenset({"ts", "duration_s", "proto", "orig_h", "resp_h", "orig_p", "resp_p"})
-_TOTALS: Final = b"flows,bytes,packets,"
+_TOTALS: Final = b"flows,bytes,packets,avg_"
 _SUMMARY: Final = re.compile(
     rb"Summary(:|$)|Time window:|Total (flows|records) processed:|Sys:|Aggregated flows|Top \d+ flows|No matching flows"
-    rb"|flows,bytes,packets,"
+    rb"|flows,bytes,packets,avg_"
 )
 _STATISTICS: Final = "statistics"
 _OTHERS: Final = {
@@ -101,7 +103,8 @@ class _CsvForm:
     layout: Layout
     variant: str
     ignored: tuple[str, ...]
-    lacking: tuple[str, ...]
+    from_end: bool
+    """The column of the duration holds the connection's end."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -204,7 +207,8 @@ class Nfdump:
         else:
             cells = read_cells(lines, form.layout, rejected)
             lines, frame, value = cells.lines, cells.frame, form.layout.cell
-        frame = prepare(frame.with_columns(lines.numbers().alias("raw_line")), self.timezone)
+        from_end = isinstance(form, _CsvForm) and form.from_end
+        frame = prepare(frame.with_columns(lines.numbers().alias("raw_line")), self.timezone, from_end=from_end)
         frame = screen(frame, lines, tuple(rules(frame)), rejected, failed={}, value=value)
         return finish(frame, zero_is_unset=isinstance(form, _CsvForm))
 
@@ -231,17 +235,20 @@ def _form_of_header(line: bytes) -> _Form | None:
 
 
 def _csv_form(line: bytes) -> _CsvForm | None:
-    if not line.startswith((b"ts,", b"firstSeen,")):
+    """Return what a header says: 1.6 has one list of columns, of 1.7 they may be any in any order."""
+    if not line.startswith(b"ts,") and not (b"firstSeen" in line and b"Addr" in line):
         return None
     names = [name.strip() for name in line.decode(errors="replace").split(",")]
     targets = [_CSV.get(name) for name in names]
+    if from_end := "duration_s" not in targets:
+        targets = ["duration_s" if name in _CSV_ENDS else target for name, target in zip(names, targets, strict=True)]
     first = {target: position for position, target in reversed(list(enumerate(targets)))}
     columns = tuple(
         Column(target, _TEXT) if target is not None and first[target] == position else None
         for position, target in enumerate(targets)
     )
     ignored = tuple(name for name, column in zip(names, columns, strict=True) if column is None)
-    return _CsvForm(Layout(",", columns), _CSV_BEGINNINGS[names[0]], ignored, tuple(sorted(_REQUIRED - set(targets))))
+    return _CsvForm(Layout(",", columns), "csv-1.6" if names[0] == "ts" else "csv-1.7", ignored, from_end)
 
 
 def _problem(form: _Form) -> str | None:

@@ -13,6 +13,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     COUNT,
     DURATION,
     PORT,
+    in_seconds,
     not_a_duration,
     not_a_time,
     not_an_address,
@@ -21,6 +22,8 @@ from cybersec_mlops.ingestion.connection_rules import (
 from cybersec_mlops.ingestion.labels import common_name, with_labels
 from cybersec_mlops.ingestion.protocols import ICMP, SPELLINGS, WITH_PORTS
 from cybersec_mlops.ingestion.screening import Rule, missing
+from cybersec_mlops.ingestion.tcp_flags import flag_letters
+from cybersec_mlops.ingestion.zeek_columns import from_milliseconds
 
 ENDS: Final = ("orig", "resp")
 _NUMBER: Final = pl.Float64()
@@ -31,8 +34,18 @@ _END_POINT: Final = r"^(?P<host>\d+\.\d+\.\d+\.\d+|[0-9A-Fa-f:]+(?:\.\.[0-9A-Fa-
 _UNITS: Final = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
-def prepare(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
-    """Make of the texts what the rules look at: hosts and ports apart, times in UTC, numbers."""
+def prepare(frame: pl.DataFrame, timezone: str, *, from_end: bool = False) -> pl.DataFrame:
+    """Make of the texts what the rules look at: hosts and ports apart, times in UTC, numbers.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of text.
+    timezone : str
+        IANA zone of times that do not say theirs.
+    from_end : bool
+        The column of the duration holds the connection's end.
+    """
     for end in ENDS:
         if end in frame.columns:
             parts = frame[end].str.extract_groups(_END_POINT).struct.unnest()
@@ -41,9 +54,12 @@ def prepare(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     frame = frame.with_columns(stripped)
     proto = pl.col("proto").str.to_lowercase().replace(SPELLINGS)
     counts = [_count(frame[name]).alias(f"{name}_parsed") for name in _COUNTS if name in frame.columns]
+    start = _times(frame["ts"], timezone)
+    lasted = (_times(frame["duration_s"], timezone) - start).dt.total_microseconds() if from_end else None
+    seconds = pl.lit(_seconds(frame["duration_s"])) if lasted is None else in_seconds(pl.lit(lasted), 1e6)
     return frame.with_columns(
-        _times(frame["ts"], timezone).alias("ts_parsed"),
-        _seconds(frame["duration_s"]).alias("duration_s_parsed"),
+        start.alias("ts_parsed"),
+        seconds.alias("duration_s_parsed"),
         pl.when(proto != "").then(proto).alias("proto"),
         *(_port(f"{end}_p").alias(f"{end}_p_parsed") for end in ENDS),
         *counts,
@@ -56,7 +72,7 @@ def _times(texts: pl.Series, timezone: str) -> pl.Series:
     times = parse_times(texts, _TIME_FORMATS, timezone)
     if times.null_count() == texts.null_count():
         return times
-    epoch = (texts.cast(_NUMBER, strict=False) * 1e6).round().cast(pl.Int64, strict=False)
+    epoch = (from_milliseconds(texts.cast(_NUMBER, strict=False)) * 1e6).round().cast(pl.Int64, strict=False)
     return pl.select(pl.coalesce(times, epoch.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))).to_series()
 
 
@@ -136,6 +152,11 @@ def finish(frame: pl.DataFrame, *, zero_is_unset: bool) -> pl.DataFrame:
 
 
 def _flags() -> pl.Expr:
-    """Return the TCP flags in eight places, CEUAPRSF, as nfdump 1.7 writes them; null for other protocols."""
-    flags = pl.col("nfdump_flags").str.pad_start(8, ".")
-    return pl.when(pl.col("proto") == "tcp").then(flags).alias("nfdump_flags")
+    """Return the TCP flags in eight places, CEUAPRSF, as nfdump 1.7 writes them; null for other protocols.
+
+    nfdump 1.6 has six places and writes those with CWR or ECE as a number, "0xc2".
+    """
+    flags = pl.col("nfdump_flags")
+    number = flags.str.extract(r"^0x([0-9A-Fa-f]{1,2})$").str.to_integer(base=16, strict=False)
+    letters = pl.coalesce(flag_letters(number), flags.str.pad_start(8, "."))
+    return pl.when(pl.col("proto") == "tcp").then(letters).alias("nfdump_flags")
