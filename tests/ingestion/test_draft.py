@@ -69,3 +69,15 @@ def test_objects_inside_of_json_are_no_guess() -> None:
     assert text is not None
     assert '"orig_h"' not in text
     assert "# source: holds objects or arrays" in text
+
+
+def test_names_and_times_of_an_export_of_kibana_are_guessed() -> None:
+    data = (
+        b'"@timestamp","source.ip","source.port","destination.ip","destination.port","network.transport","event.duration"\n'
+        b'"Nov 3, 2026 @ 09:00:00.123","192.0.2.1",5,"192.0.2.2",80,tcp,1500000000\n'
+    )
+    draft = draft_mapping(Head(data, complete=True))
+    assert draft is not None
+    (batch,) = Mapped(parse_mapping(draft.encode(), source="draft")).read(io.BytesIO(data), source="table")
+    (row,) = batch.rows.to_dicts()
+    assert (row["ts"].isoformat(), row["proto"], row["duration_s"]) == ("2026-11-03T09:00:00.123000+00:00", "tcp", 1.5)

@@ -210,6 +210,10 @@ def test_a_wrong_value_is_shown() -> None:
         (b"Date first seen  Duration Proto\n2026-03-02 09:00:00.125 8.304 TCP\n", "without what makes a connection"),
         (b"ts,te,td,pr,val,fl,flP\n", "nfdump's statistics, not its flows"),
         (b"Top 5 Dst IP Addr ordered by flows:\nDate first seen  Duration Proto  Dst IP Addr\n", "statistics, not"),
+        (
+            b"2|1772442000|125|1772442008|429|6|0|0|0|167837697|55079|0|0|0|3221226027|80|0|0|1|2|27|0|45|3752\n",
+            "pipe layout",
+        ),
         (b"\nFlow Record: \n  Flags        =  0x00 FLOW, Unsampled\n", "raw layout, not"),
         (b'[\n{\n\t"type" : "FLOW",\n\t"src4_addr" : "10.1.0.1"\n}\n]\n', "nfdump's JSON, not"),
         (b'{"type": "FLOW", "src4_addr": "10.1.0.1"}\n', "nfdump's JSON, not"),

@@ -31,6 +31,16 @@ def test_a_layout_is_known_by_its_header_and_by_its_rows(columns: bytes, values:
     assert frame.null_count().sum_horizontal().item() == 0
 
 
+def test_countries_behind_the_addresses_are_no_other_layout() -> None:
+    plain, countries = (
+        form_of_header(HEADER.replace(b"Addr:Port", ends) + b" Packets Bytes Flows")
+        for ends in (b"Addr:Port", b"Addr(..):Port")
+    )
+    assert plain is not None
+    assert countries is not None
+    assert (countries.variant, countries.columns, countries.unknown) == (plain.variant, plain.columns, ())
+
+
 def test_a_header_of_ones_own_has_its_own_order() -> None:
     form = form_of_header(b"Date first seen Proto Src IP Addr Dst IP Addr Src Pt Dst Pt Duration Bytes Src AS")
     assert form is not None

@@ -96,3 +96,9 @@ def test_a_line_that_is_too_long_is_said() -> None:
     assert isinstance(answer, Refusal)
     assert "a line of more than 1 MiB" in answer.message
     assert "max_line_bytes" in answer.hint
+
+
+def test_documents_of_objects_are_refused_with_the_way_to_write_them_flat() -> None:
+    answer = recognise(Head(b'{"@timestamp":"now","source":{"ip":"10.0.0.1"},"destination":{"ip":"10.0.0.2"}}\n', True))
+    assert isinstance(answer, Refusal)
+    assert "paths(scalars)" in answer.hint

@@ -168,6 +168,11 @@ def test_fields_of_ones_own_without_a_header_are_refused_with_the_way_out(row: s
     assert not answer.passable
 
 
+def test_a_table_with_names_that_many_have_is_no_flow_log() -> None:
+    table = b"srcaddr,dstaddr,srcport,dstport,protocol,packets,bytes\n10.0.0.5,10.0.0.9,5,80,6,1,40\n"
+    assert VPCFlow().recognise(Head(table, complete=True)) is None
+
+
 @pytest.mark.parametrize("line", [b"OK then\n", b"eni-1 ACCEPT vpc-2\n"])
 def test_a_line_of_text_is_no_flow_log(line: bytes) -> None:
     assert VPCFlow().recognise(Head(line, complete=True)) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import pytest
@@ -58,6 +60,38 @@ def test_it_is_said_what_a_wrapper_holds_and_how_to_take_it_out(
 
 def test_records_of_an_array_are_taken_out_one_by_one() -> None:
     assert "jq -c '.[] | ._source' FILE" in refused(json.dumps([{"_source": CONN}])).hint
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    ("answer", "format_name", "where", "how"),
+    [
+        (
+            {"hits": {"hits": [{"_source": CONN}]}},
+            "zeek_conn",
+            'the key "hits.hits[]._source"',
+            ".hits.hits[] | ._source",
+        ),
+        ({"events": [{"message": VPC}]}, "vpc_flow", 'the key "events[].message"', "jq -r '.events[] | .message' FILE"),
+        ({"next": "x", "flows": [FLOW, FLOW]}, "suricata_eve", 'the list "flows"', "jq -c '.flows[]' FILE"),
+    ],
+)
+def test_the_answer_of_an_interface_has_its_records_in_a_list(
+    answer: object, format_name: str, where: str, how: str, indent: int | None
+) -> None:
+    refusal = refused(json.dumps(answer, indent=indent))
+    assert refusal.message == f"holds {format_name} records inside of {where}"
+    assert how in refusal.hint
+
+
+@pytest.mark.parametrize(("line", "format_name"), [(VPC, "vpc_flow"), (json.dumps(CONN), "zeek_conn")])
+@pytest.mark.parametrize("column", ["@message", "_raw"])
+def test_a_column_of_a_csv_export_holds_the_lines(line: str, format_name: str, column: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["_time", column, "host"], ["now", line, "a"]])
+    refusal = refused(text.getvalue())
+    assert refusal.message == f'holds {format_name} records inside of the column "{column}"'
+    assert f'row["{column}"]' in refusal.hint
 
 
 def test_lines_of_syslog_that_end_in_a_record() -> None:

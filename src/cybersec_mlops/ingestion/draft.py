@@ -23,9 +23,9 @@ LEAST: Final = 3
 _GUESSES: Final = {
     "ts": (
         "ts time timestamp start starttime firstseen flowstart begin datetime stime startdatetime "
-        "eventtime flowstartmilliseconds firstswitched receivetime"
+        "eventtime flowstartmilliseconds firstswitched receivetime eventstart"
     ),
-    "ts_end": "end endtime lastseen flowend ltime flowendmilliseconds lastswitched stop",
+    "ts_end": "end endtime lastseen flowend ltime flowendmilliseconds lastswitched stop eventend",
     "uid": "uid flowid sessionid connid connectionid id",
     "orig_h": (
         "origh idorigh src srcip sourceip srcaddr sourceaddress saddr sip clientip ipv4srcaddr "
@@ -39,9 +39,11 @@ _GUESSES: Final = {
     "resp_p": (
         "respp idrespp dstport destinationport destport dport dpt serverport l4dstport destinationtransportport"
     ),
-    "proto": "proto protocol ipprotocol protocolidentifier transport ipproto",
-    "service": "service app application appproto l7proto applicationname",
-    "duration_s": "duration durations dur flowduration elapsed elapsedtime durationms durationus sessionduration",
+    "proto": "proto protocol ipprotocol protocolidentifier transport ipproto networktransport",
+    "service": "service app application appproto l7proto applicationname networkprotocol",
+    "duration_s": (
+        "duration durations dur flowduration elapsed elapsedtime durationms durationus sessionduration eventduration"
+    ),
     "orig_bytes": (
         "origbytes bytessent srcbytes sbytes sentbytes bytesout outbytes sentbyte bytestoserver "
         "sourcebytes octetdeltacount bytesin inbytes"
@@ -71,6 +73,7 @@ _PATTERNS: Final = (
     (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d$", "%Y/%m/%d %H:%M:%S"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d$", "%d.%m.%Y %H:%M:%S"),
     (r"\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", "%d/%b/%Y:%H:%M:%S %z"),
+    (r"[A-Z][a-z]{2} \d\d?, \d{4} @ \d\d:\d\d:\d\d\.\d+$", "%b %d, %Y @ %H:%M:%S%.f"),
     (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d$", "%d/%m/%Y %H:%M:%S"),
 )
 
@@ -150,6 +153,8 @@ def _meaning(name: str, target: str, value: str, columns: Columns) -> str:
         form = _time_format(value)
         return f'{{ to = "{target}", format = "{form}" }}' if form and columns.kind != "parquet" else f'"{target}"'
     plain = _plain(name)
+    if plain == "eventduration":  # of the Elastic Common Schema
+        return f'{{ to = "{target}", unit = "ns" }}'
     for unit in ("ms", "us", "ns") if target == "duration_s" else ():
         if plain.endswith((f"duration{unit}", f"dur{unit}")):
             return f'{{ to = "{target}", unit = "{unit}" }}'

@@ -90,6 +90,7 @@ _STATISTICS: Final = "statistics"
 _OTHERS: Final = {
     rb"Event time .*Src IP Addr": "layout of firewall or NAT events",
     rb"Flow Record:": "raw layout",
+    rb"(2|10)(\|\d+){12,}": "pipe layout",
     rb"Top \d+ .+ ordered by ": _STATISTICS,
     rb"ts,te,td,pr,val,": _STATISTICS,
     rb'[\[{]\s*(?:\{\s*)?"type" ?: ?"(?:FLOW|EVENT)"': "JSON",

@@ -32,6 +32,8 @@ PHRASES: Final[dict[str, tuple[str | None, str]]] = {
     "Proto": ("proto", WORD),
     "Src IP Addr:Port": ("orig", WORD),
     "Dst IP Addr:Port": ("resp", WORD),
+    "Src IP Addr(..):Port": ("orig", WORD),
+    "Dst IP Addr(..):Port": ("resp", WORD),
     "Src IP Addr": ("orig_h", WORD),
     "Dst IP Addr": ("resp_h", WORD),
     "Src Pt": ("orig_p", WORD),
@@ -95,8 +97,9 @@ class TextForm:
 
     @property
     def variant(self) -> str:
-        """The layout's name in nfdump, "fmt" where it is another one."""
+        """The layout's name in nfdump, "fmt" where it is another one; with countries it is the same layout."""
         spelt = tuple("Date first seen" if name in _BEGINNINGS else name for name in self.names if name != "Label")
+        spelt = tuple(name.replace("(..)", "") for name in spelt)
         return next((name for name, names in _LAYOUTS.items() if names == spelt), "fmt")
 
     @property

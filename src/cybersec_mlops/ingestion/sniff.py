@@ -61,6 +61,13 @@ _HINTS: Final = {
 _NESTED: Final = " inside another compression"
 _NESTED_HINT: Final = "decompress it once by hand: only the outermost is looked into"
 
+_FLATTEN: Final = (
+    "its values are inside of objects, of which a mapping knows nothing: jq -c '[paths(scalars) as $path | "
+    '{($path | map(tostring) | join(".")): getpath($path)}] | add\' FILE > flat.json writes them flat, and '
+    "`cybersec-mlops inspect flat.json` drafts a mapping"
+)
+"""For the Elastic Common Schema, whose documents have the log's values under other names, and the like."""
+
 
 def read_head(stream: BinaryIO) -> Head:
     """Read the beginning of a decompressed file; of Parquet, which says at its end what it is, the end as well."""
@@ -109,7 +116,9 @@ def recognise(
     looks = describe(head)
     wanted = f"the format {format}" if format else "a known format"
     hint = _NESTED_HINT if looks.endswith(_NESTED) else _HINTS.get(looks, f"supported are: {SUPPORTED}")
-    if "table of" in looks or "with the keys" in looks:
+    if "with the keys" in looks and _is_nested(head):
+        hint = _FLATTEN
+    elif "table of" in looks or "with the keys" in looks:
         hint = f"`cybersec-mlops inspect FILE` drafts a mapping for a table of your own; {hint}"
     return Refusal(f"is not of {wanted}: it looks like {looks}", hint=hint, line=None, passable=True)
 
@@ -185,6 +194,11 @@ def _json(first: str, head: Head) -> str:
     if "event_type" in record:
         return f"Suricata EVE ({printable(str(record['event_type']), 20)} records)"
     return f"JSON with the keys {_some(list(record))}"
+
+
+def _is_nested(head: Head) -> bool:
+    record = next(objects_of(head), {})
+    return any(isinstance(value, dict) for value in record.values())
 
 
 def _text(first: str) -> str:

@@ -75,6 +75,8 @@ _OTHERS: Final = frozenset(
         *("ecs-task-arn", "ecs-task-id"),
     }
 )
+_OWN: Final = frozenset(name for name in (*_COLUMNS, *_OTHERS) if "-" in name) - {"tcp-flags"}
+"""Names that only AWS has."""
 _DEFAULT: Final = (
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets"),
     *("bytes", "start", "end", "action", "log-status"),
@@ -120,6 +122,8 @@ class VPCFlow:
         if not _is_header(names):
             return _without_header(names)
         if lacking := _lacking(names):
+            if _OWN.isdisjoint(_fields(names)):
+                return None  # srcaddr, dstport and the like are names of many
             return Refusal(
                 f"an AWS VPC flow log without {', '.join(lacking)}",
                 hint="add the fields to the flow log's format; the default format has them all",

@@ -6,9 +6,11 @@ it out.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from cybersec_mlops.ingestion.json_lines import is_array, objects_of
@@ -21,6 +23,8 @@ MOST: Final = 50
 """Places that are looked at, of however many keys a record has."""
 LEAST_WORDS: Final = 5
 """A text of fewer is no line of a log."""
+_CELLS: Final = ("@message", "message", "_raw", "event.original")
+"""Columns of a CSV export that hold the lines of a log."""
 _KEY: Final = re.compile(r"[\w@-]+", re.ASCII)
 _BEFORE_OBJECT: Final = re.compile(rb"^[^{\n]+(?=\{)", re.MULTILINE)
 
@@ -54,20 +58,77 @@ def _insides(head: Head) -> Iterator[tuple[str, str, Head]]:
         if b"{" in text.partition(b"\n")[0]:
             lines = _BEFORE_OBJECT.sub(b"", text)
             yield "lines that begin with something else", "sed 's/^[^{]*//' FILE", Head(lines, complete=head.complete)
+        yield from _cells(text, complete=head.complete)
         return
-    records = list(objects_of(head))
-    each = ".[] | " if is_array(head.data) else ""
-    for path in _places(records[0]) if records else ():
-        first = _at(records[0], path)
-        values = [value for record in records if type(value := _at(record, path)) is type(first)]
-        key = each + "".join(f".{part}" if part.isidentifier() else f'."{part}"' for part in path)
-        if isinstance(first, str):
-            how = f"jq -c '{key} | fromjson' FILE" if first.startswith("{") else f"jq -r '{key}' FILE"
-            texts = [str(value) for value in values]
-        else:
-            how, texts = f"jq -c '{key}' FILE", [json.dumps(value) for value in values]
-        lines = "\n".join([*texts, ""]).encode(errors="replace")
-        yield f'the key "{".".join(path)}"', how, Head(lines, complete=head.complete)
+    for where, each, records in _lists(head):
+        if where:
+            yield f'the list "{where}"', f"jq -c '{each}' FILE", _head_of(records, head)
+        for path in _places(records[0]):
+            first = _at(records[0], path)
+            values = [value for record in records if type(value := _at(record, path)) is type(first)]
+            key = " | ".join(part for part in (each, _key(path)) if part)
+            how = f"jq -c '{key}' FILE"
+            if isinstance(first, str):
+                how = f"jq -c '{key} | fromjson' FILE" if first.startswith("{") else f"jq -r '{key}' FILE"
+            inside = f"{where}[].{'.'.join(path)}" if where else ".".join(path)
+            yield f'the key "{inside}"', how, _head_of(values, head)
+
+
+def _head_of(values: Sequence[dict[str, Any] | str | None], head: Head) -> Head:
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    return Head("\n".join([*texts, ""]).encode(errors="replace"), complete=head.complete)
+
+
+def _key(path: tuple[str, ...]) -> str:
+    return "".join(f".{part}" if part.isidentifier() else f'."{part}"' for part in path)
+
+
+def _cells(text: bytes, *, complete: bool) -> Iterator[tuple[str, str, Head]]:
+    """Give the lines of a log in a column of a CSV export (CloudWatch Logs Insights, Splunk, Kibana)."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(text.decode(errors="replace"))))
+    except csv.Error:
+        return
+    for name in _CELLS:
+        lines = [row[name] for row in rows if row.get(name)]
+        if lines:
+            how = f"python3 -c 'import csv, sys; [print(row[\"{name}\"]) for row in csv.DictReader(sys.stdin)]' < FILE"
+            data = "\n".join([*lines, ""]).encode(errors="replace")
+            yield f'the column "{name}"', how, Head(data, complete=complete)
+
+
+def _lists(head: Head) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Give the lists of records of a file: where they are, what gives each of them in jq, and the records.
+
+    A file is one itself; the answer of an interface (Elasticsearch's search, the AWS CLI) is an object with one inside.
+    """
+    document = _document(head)
+    records = list(objects_of(head)) if document is None else [document]
+    if records:
+        yield "", ".[]" if is_array(head.data) else "", records
+    for path, inner in _lists_in(document or {}):
+        yield ".".join(path), f"{_key(path)}[]", inner
+
+
+def _document(head: Head) -> dict[str, Any] | None:
+    """Return the one object that a file consists of, also over several lines; None where it is no such file."""
+    if not head.complete:
+        return None
+    try:
+        found = json.loads(head.data.removeprefix(BOM))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _lists_in(document: dict[str, Any], depth: int = DEPTH) -> Iterator[tuple[tuple[str, ...], list[dict[str, Any]]]]:
+    for key, value in list(document.items())[:MOST]:
+        if not _KEY.fullmatch(key):
+            continue
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            yield (key,), value
+        elif isinstance(value, dict) and depth > 1:
+            yield from (((key, *path), found) for path, found in _lists_in(value, depth - 1))
 
 
 def _places(record: dict[str, Any], depth: int = DEPTH) -> Iterator[tuple[str, ...]]:
