@@ -110,6 +110,12 @@ def udp(payload: bytes, *, sender: str = "198.51.100.1", target: str = "198.51.1
     return bytes(12) + b"\x08\x00" + header + host(sender) + host(target) + datagram
 
 
+def other(protocol: int, packet: bytes) -> bytes:
+    """Return an Ethernet frame of another protocol than TCP and UDP."""
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(packet), 1, 0, 64, protocol, 0)
+    return bytes(12) + b"\x08\x00" + header + host(CLIENT) + host(SERVER) + packet
+
+
 def tcp(flags: int, payload: bytes = b"", *, back: bool = False, port: int = 41_000) -> bytes:
     """Return an Ethernet frame of a connection to port 8080."""
     ends = (host(CLIENT), host(SERVER), port, 8080)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.ingestion.exports import CLIENT, NOON, SERVER, V5, pcap, pcapng, tcp, udp
+from tests.ingestion.exports import CLIENT, NOON, SERVER, V5, other, pcap, pcapng, tcp, udp
 
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.ingestion import pcap_flows
@@ -108,6 +109,16 @@ def test_a_refused_and_an_unanswered_connection(metered: Batch) -> None:
     assert silent["pcap_resp_packet_mean_bytes"] is None
     assert silent["pcap_orig_gap_mean_ms"] is None
     assert silent["pcap_orig_syn_packets"] is None
+
+
+def test_ports_and_payload_that_the_meter_does_not_read_are_null() -> None:
+    sctp = struct.pack(">HHIIBBHII", 41_000, 2905, 1, 1, 0, 3, 20, 0, 0)
+    rows = read(pcap(other(132, sctp), other(47, bytes(40)), other(1, b"\x08" + bytes(15)))).rows
+    assert rows["proto"].to_list() == ["sctp", "gre", "icmp"]
+    assert rows["orig_p"].null_count() == rows["resp_p"].null_count() == 3
+    assert rows["orig_bytes"].to_list() == [None, None, 8]
+    assert rows["resp_bytes"].to_list() == [None, None, 0]
+    assert rows["orig_ip_bytes"].to_list() == [44, 60, 36]
 
 
 def test_every_packet_is_accounted_for(metered: Batch) -> None:

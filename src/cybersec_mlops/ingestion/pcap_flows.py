@@ -44,7 +44,7 @@ from cybersec_mlops.ingestion.pcap_meter import (
     INTEGERS,
     NUMBERS,
 )
-from cybersec_mlops.ingestion.protocols import WITH_PORTS, keyword
+from cybersec_mlops.ingestion.protocols import ICMP, keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.scratch import scratch
@@ -69,6 +69,9 @@ _SCHEMA: Final[dict[str, pl.DataType]] = {
     for name in COLUMNS
 }
 _PROTOCOLS: Final = {number: keyword(number) for number in range(256)}
+_WITH_PORTS: Final = ("tcp", "udp")
+_WITH_PAYLOAD: Final = (*_WITH_PORTS, *ICMP)
+"""Protocols whose headers the meter reads: of others (SCTP, GRE, ...) it gives 0 for ports and payload, seen or not."""
 
 
 def installed() -> bool:
@@ -266,7 +269,8 @@ def _rows(lines: Lines) -> pl.DataFrame:
     )
     return frame.with_columns(
         conn_state().alias("conn_state"),
-        *(pl.when(pl.col("proto").is_in(WITH_PORTS)).then(pl.col(name)) for name in ("orig_p", "resp_p")),
+        *(pl.when(pl.col("proto").is_in(_WITH_PORTS)).then(pl.col(name)) for name in ("orig_p", "resp_p")),
+        *(pl.when(pl.col("proto").is_in(_WITH_PAYLOAD)).then(pl.col(name)) for name in ("orig_bytes", "resp_bytes")),
         *(pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("history", "pcap_category")),
         pl.when(pl.col("meta_pcap_vlan") > 0).then(pl.col("meta_pcap_vlan")),
         *_measured(),
