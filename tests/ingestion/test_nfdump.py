@@ -101,6 +101,11 @@ def test_csv_of_17_has_any_columns_in_any_order() -> None:
     assert read(turned).rows.equals(read(CSV_17).rows)
 
 
+def test_another_table_that_begins_with_ts_is_none() -> None:
+    table = b"ts,src_ip,src_port,dst_ip,dst_port,proto,duration,label\n1772442000,10.0.0.5,5,10.0.0.9,80,tcp,0.5,0\n"
+    assert Nfdump().recognise(Head(table, complete=True)) is None
+
+
 def test_csv_fast_has_milliseconds_and_the_end() -> None:
     data = (
         b"cnt,af,firstSeen,lastSeen,proto,srcAddr,srcPort,dstAddr,dstPort,srcAS,dstAS,input,output,flags,srcTos,packets,"

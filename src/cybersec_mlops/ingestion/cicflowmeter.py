@@ -211,7 +211,8 @@ def _almost(lacking: list[str], extra: tuple[str, ...]) -> Refusal:
     return Refusal(
         "a table like CICFlowMeter's, whose columns are not those of the format: "
         f"missing {missing_names}{more}{unknown}",
-        hint="export it with all of CICFlowMeter's columns; their order and further columns do not matter",
+        hint="export it with all of CICFlowMeter's columns; their order and further columns do not matter. Or say in a "
+        'mapping what its own ones are: "Flow Duration" = { to = "duration_s", unit = "us" }, ... (docs/formats.md)',
         line=1,
     )
 

@@ -71,6 +71,7 @@ _CSV: Final[dict[str, str]] = {
     "flows": "nfdump_flows",
     "label": "label_text",
 }
+_CSV_HOSTS: Final = (frozenset({"sa", "da"}), frozenset({"srcAddr", "dstAddr"}))
 _CSV_ENDS: Final = ("te", "lastSeen")
 """From which the duration is made where there is none (``-o csv-fast``, ``csv:%ts,%te,...``)."""
 _NATIVE: Final[dict[str, pl.DataType]] = {
@@ -237,9 +238,11 @@ def _form_of_header(line: bytes) -> _Form | None:
 
 def _csv_form(line: bytes) -> _CsvForm | None:
     """Return what a header says: 1.6 has one list of columns, of 1.7 they may be any in any order."""
-    if not line.startswith(b"ts,") and not (b"firstSeen" in line and b"Addr" in line):
+    if not (line.startswith(b"ts,") or b"firstSeen" in line):
         return None
     names = [name.strip() for name in line.decode(errors="replace").split(",")]
+    if not any(hosts <= set(names) for hosts in _CSV_HOSTS):
+        return None
     targets = [_CSV.get(name) for name in names]
     if from_end := "duration_s" not in targets:
         targets = ["duration_s" if name in _CSV_ENDS else target for name, target in zip(names, targets, strict=True)]
