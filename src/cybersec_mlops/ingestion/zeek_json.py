@@ -33,6 +33,9 @@ STREAM_KEYS: Final = ("_path", "@stream")
 _BOOLEAN: Final = frozenset({"local_orig", "local_resp"})
 _DETAIL: Final = "detailedlabel"
 _UNSET: Final = ("", "-", "(empty)")
+_TRUTHS: Final = {"T": True, "F": False, "true": True, "false": False}
+_EXACT: Final = 2**53
+"""From here on a whole number may be another one as a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,14 @@ def read_rows(
         lines = _drop_broken(lines, rejected)
         text = _parse(lines, dict.fromkeys(style.types(keys), pl.String()), ignore_errors=True)
         lines, text = _connections_only(lines, text, skipped)
-        frame = _parse(lines, style.types(keys), ignore_errors=True)
+        frame, text = _with_texts(_parse(lines, style.types(keys), ignore_errors=True), text)
     if not lines.height:
         return None
     if text["ts"].dtype == pl.String():
         frame = frame.with_columns(zeek_columns.seconds_of(text["ts"], timezone))
     frame = frame.with_columns(zeek_columns.from_milliseconds(frame["ts"]))
     failed = _failed(frame, text, keys)
-    frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
+    frame = _canonical(frame, keys, lines).with_columns(lines.numbers().alias("raw_line"))
     nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in TELLING)
     rules = [
         Rule("conn_state", "not_a_connection", "a connection, with conn_state or the like", nothing),
@@ -169,6 +172,27 @@ def _is_readable(lines: Lines) -> bool:
     return True
 
 
+def _with_texts(frame: pl.DataFrame, text: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Fill in values that are written in another type: "80" or 80.0 for 80, "T" for true; "" and "-" are unset.
+
+    Whoever brought the log through a table (pandas, Logstash, a database) writes them so.
+    """
+    text = text.with_columns(pl.when(~pl.col(pl.String()).is_in(_UNSET)).then(pl.col(pl.String())))
+    filled = []
+    for key, dtype in frame.schema.items():
+        texts = text[key]
+        if dtype == pl.String() or not (frame[key].is_null() & texts.is_not_null()).any():
+            continue
+        if dtype == pl.Boolean():
+            values = texts.replace_strict(_TRUTHS, default=None, return_dtype=dtype)
+        else:
+            number = texts.cast(pl.Float64(), strict=False)
+            usable = (number == number.floor()) & (number.abs() < _EXACT) if dtype == pl.Int64() else number.is_finite()
+            values = number.set(~usable.fill_null(value=False), None).cast(dtype)
+        filled.append(pl.coalesce(pl.lit(frame[key]), pl.lit(values)).alias(key))
+    return frame.with_columns(filled), text
+
+
 def _failed(frame: pl.DataFrame, text: pl.DataFrame, keys: Mapping[str, list[str]]) -> dict[Rule, pl.Series]:
     failed: dict[Rule, pl.Series] = {}
     for column in COLUMNS.values():
@@ -181,12 +205,11 @@ def _failed(frame: pl.DataFrame, text: pl.DataFrame, keys: Mapping[str, list[str
     return failed
 
 
-def _canonical(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> pl.DataFrame:
+def _canonical(frame: pl.DataFrame, keys: Mapping[str, list[str]], lines: Lines) -> pl.DataFrame:
     frame = frame.select(
         pl.col(names[0]).alias(column) if len(names) == 1 else pl.coalesce(names).alias(column)
         for column, names in keys.items()
     )
-    texts = [
-        name for name in ("label_word", "label_detail") if name in keys and frame[name].null_count() < frame.height
-    ]
-    return frame.with_columns(pl.when(~pl.col(name).is_in(_UNSET)).then(pl.col(name)).alias(name) for name in texts)
+    if not any(f'"{mark}"'.encode() in lines.data for mark in _UNSET):
+        return frame
+    return frame.with_columns(pl.when(~pl.col(pl.String()).is_in(_UNSET)).then(pl.col(pl.String())))
