@@ -268,8 +268,16 @@ def parse_times(texts: pl.Series, timezone: str = "UTC") -> pl.Series:
             afternoon = parsed.dt.hour().is_between(1, 7)
             parsed = pl.select(pl.when(afternoon).then(parsed.dt.offset_by("12h")).otherwise(parsed)).to_series()
         found = pl.select(pl.coalesce(found, parsed)).to_series()
+    if found.null_count() > texts.null_count() and (english := _in_english(texts)).ne_missing(texts).any():
+        return parse_times(english, timezone)
     zoned = found.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
     return zoned.dt.convert_time_zone("UTC")
+
+
+def _in_english(texts: pl.Series) -> pl.Series:
+    """Return times with AM and PM, which the tool writes in the language of the machine on which it ran."""
+    texts = texts.str.replace_many(["\u4e0a\u5348", "\u4e0b\u5348"], ["AM", "PM"])
+    return texts.str.replace(r"(?i)\s*([ap])\.?\s*m\.?$", " ${1}M").str.to_uppercase()
 
 
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:
