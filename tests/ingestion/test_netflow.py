@@ -42,6 +42,7 @@ from cybersec_mlops.ingestion.netflow import ROW_BYTES, NetFlow
 from cybersec_mlops.ingestion.reader import REJECTED_ROWS, Head, Recognition, batch_schema
 
 REVERSE = 29305
+CERT = 6871
 SAMPLES = {"v5": V5, "v9": V9, "ipfix": IPFIX}
 CAPTURES = {
     "v9 in a capture": pcap(*map(udp, V9_PARTS)),
@@ -444,6 +445,18 @@ def test_both_directions_tell_the_state(orig: int, resp: int, packets: int, stat
     assert row["conn_state"] == state
     assert (row["resp_pkts"], row["resp_ip_bytes"]) == (packets, packets * 60)
     assert row["netflow_tcp_flags_resp"][3] == ("A" if resp & 0x10 else ".")
+
+
+def test_yaf_tells_the_flags_of_the_first_packet_apart() -> None:
+    flags = ((14, 1, CERT), (15, 1, CERT), (16398, 1, CERT), (16399, 1, CERT))
+    fields = ((8, 4), (12, 4), (7, 2), (11, 2), (4, 1), *flags, (85, 4), (85, 4, REVERSE), (152, 8))
+    record = host("10.1.0.1") + host("10.1.0.2") + struct.pack(">HHB4BII", 5, 443, 6, 0x02, 0x19, 0x12, 0x19, 180, 240)
+    row = one(fields, record + number(NOON * 1000, 8)).row()
+    assert (row["netflow_tcp_flags"], row["netflow_tcp_flags_resp"], row["conn_state"]) == (
+        "...AP.SF",
+        "...AP.SF",
+        "SF",
+    )
 
 
 @pytest.mark.parametrize(("back", "state"), [(71, "SF"), (0, "S0")])

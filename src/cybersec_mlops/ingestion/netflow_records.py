@@ -169,8 +169,9 @@ def connections(records: Records) -> pl.DataFrame:
         "version": records.repeated(lambda run: run.version, np.int64),
         **_times(records),
         **_counters(records),
-        **{name: records.number(name) for name in ("protocol", "source_port", "destination_port", "flags")},
-        **{name: records.number(name) for name in ("flags_responder", "tos", "icmp", "icmp_type", "icmp_code")},
+        **{name: records.number(name) for name in ("protocol", "source_port", "destination_port")},
+        **{name: _flags(records, name) for name in ("flags", "flags_responder")},
+        **{name: records.number(name) for name in ("tos", "icmp", "icmp_type", "icmp_code")},
         **{name: records.number(name) for name in ("direction", "end_reason", "firewall_event", "flow_id", "sampling")},
     }
     schema: dict[str, Any] = dict.fromkeys(columns, pl.Int64())
@@ -179,6 +180,13 @@ def connections(records: Records) -> pl.DataFrame:
     sampled = pl.Series("run_sampling", records.repeated(lambda run: run.sampling, np.float64))
     source = pl.Series("meta_netflow_source", records.repeated(lambda run: run.source, object).tolist(), pl.String())
     return _canonical(frame.with_columns(*hosts, sampled, source))
+
+
+def _flags(records: Records, name: str) -> Ints | None:
+    """Return the TCP flags of all packets of one direction, also where YAF tells those of the first one apart."""
+    said = records.number(name)
+    parts = [records.number(name.replace("flags", f"flags_{part}")) for part in ("first", "later")]
+    return said if said is not None else None if parts[0] is None or parts[1] is None else parts[0] | parts[1]
 
 
 def _series(name: str, values: Ints | None, height: int) -> pl.Series:

@@ -12,6 +12,8 @@ from typing import Final
 
 REVERSE: Final = 29305
 """Enterprise number that marks an element of the other direction (RFC 5103)."""
+CERT: Final = 6871
+"""Enterprise number of the CERT, whose YAF tells the flags of the first packet from those of the packets after it."""
 VARIABLE: Final = 0xFFFF
 MAX_FIELDS: Final = 1_024
 """A template with more fields is taken for damage."""
@@ -32,6 +34,10 @@ ELEMENTS: Final[dict[tuple[int, int], str]] = {
     (REVERSE, 85): "octets_responder",
     (REVERSE, 86): "packets_responder",
     (REVERSE, 6): "flags_responder",
+    (CERT, 14): "flags_first",
+    (CERT, 15): "flags_later",
+    (CERT, 16398): "flags_first_responder",
+    (CERT, 16399): "flags_later_responder",
     (0, 4): "protocol",
     (0, 5): "tos",
     (0, 6): "flags",
