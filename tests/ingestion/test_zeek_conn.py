@@ -160,3 +160,19 @@ def test_an_impossible_header_names_the_file() -> None:
 )
 def test_a_record_says_which_log_it_is_of(record: dict[str, object], kind: str) -> None:
     assert record_kind(record) == kind
+
+
+def test_what_has_no_name_has_that_of_its_protocol_number_and_no_ports() -> None:
+    record = {"ts": 1.5, "uid": "C1", "id.orig_h": "10.0.0.5", "id.orig_p": 0, "id.resp_h": "10.0.0.9", "id.resp_p": 0}
+    records = [
+        record | {"proto": "unknown_transport", "conn_state": "OTH", "ip_proto": 47},
+        record | {"proto": "unknown_transport", "conn_state": "OTH", "ip_proto": None},
+        record | {"proto": "tcp", "conn_state": "OTH", "ip_proto": 6},
+    ]
+    table = ["#fields\t" + "\t".join(records[0])]
+    table += ["\t".join("-" if value is None else str(value) for value in one.values()) for one in records]
+    for lines in (table, [json.dumps(one) for one in records]):
+        (batch,) = ZeekConn().read(io.BytesIO("\n".join([*lines, ""]).encode()), source="conn.log")
+        assert batch.rows["proto"].to_list() == ["gre", "unknown_transport", "tcp"]
+        assert batch.rows["orig_p"].to_list() == [None, 0, 0]
+        assert batch.rejected.is_empty()

@@ -121,10 +121,10 @@ def test_columns_may_be_in_any_order_with_others_between() -> None:
 
 
 def test_columns_that_are_not_read_are_told() -> None:
-    data = f"{FIELDS}\tip_proto\tcommunity_id\n{ROW}\t6\tx\n".encode()
+    data = f"{FIELDS}\tvlan\tcommunity_id\n{ROW}\t6\tx\n".encode()
     answer = ZeekConn().recognise(Head(data, complete=True))
     assert isinstance(answer, Recognition)
-    assert answer.ignored == ("ip_proto", "community_id")
+    assert answer.ignored == ("vlan", "community_id")
 
 
 def test_the_header_may_change_within_a_file() -> None:

@@ -6,7 +6,7 @@ https://docs.zeek.org/en/master/script-reference/types.html). What is common to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import polars as pl
@@ -15,6 +15,7 @@ from cybersec_mlops.connections import BACKGROUND, BENIGN, CONNECTION_SCHEMA
 from cybersec_mlops.ingestion.connection_rules import PLAIN_ISO, in_seconds, parse_times
 from cybersec_mlops.ingestion.delimited import Column
 from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
+from cybersec_mlops.ingestion.protocols import keyword
 from cybersec_mlops.ingestion.screening import Rule, below_zero, missing, outside
 
 _PORT, _COUNT = ("bad_port", "a port 0-65535"), ("bad_count", "a count of 0 or more")
@@ -41,6 +42,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "orig_ip_bytes": Column("orig_ip_bytes", _INTEGER, *_COUNT),
     "resp_pkts": Column("resp_pkts", _INTEGER, *_COUNT),
     "resp_ip_bytes": Column("resp_ip_bytes", _INTEGER, *_COUNT),
+    "ip_proto": Column("ip_proto", _INTEGER, "bad_protocol", "an IP protocol number 0-255"),
     "label": Column("label_word", _TEXT),
     "detailedlabel": Column("label_detail", _TEXT),
 }
@@ -81,6 +83,7 @@ _COUNTS: Final = (
     "resp_pkts",
     "resp_ip_bytes",
 )
+_KEYWORDS: Final = {number: keyword(number) for number in range(256)}
 _TRUTHS: Final = ("local_orig", "local_resp")
 
 
@@ -151,6 +154,7 @@ def rules(schema: Mapping[str, pl.DataType]) -> list[Rule]:
     found.append(outside("ts", 0, LAST_SECOND, reason="bad_time", expected="a time from 1970 to 2099"))
     found += [outside(name, 0, 65_535, reason=_PORT[0], expected=_PORT[1]) for name in ("orig_p", "resp_p")]
     found += [_not_an_address("orig_h"), _not_an_address("resp_h")]
+    found.append(outside("ip_proto", 0, 255, reason="bad_protocol", expected="an IP protocol number 0-255"))
     found.append(outside("duration_s", 0, 1e9, reason="bad_duration", expected="seconds, 0 or more"))
     found += [below_zero(name) for name in _COUNTS]
     found += [_not_a_truth(name) for name in _TRUTHS if schema.get(name) == pl.String()]
@@ -178,12 +182,25 @@ def to_connections(frame: pl.DataFrame) -> pl.DataFrame:
         ),
         *((pl.col(name) == "T") | (pl.col(name) == "true") for name in _TRUTHS if have.get(name) == pl.String()),
     )
+    if "ip_proto" in have:
+        frame = frame.with_columns(_without_name())
     if "label_word" not in have:
         return frame
     text = pl.col("label_word")
     if "label_detail" in have and frame["label_detail"].null_count() < frame.height:
         text = pl.concat_str("label_word", "label_detail", separator="/").fill_null(text)
     return with_labels(frame.with_columns(text.alias("label_text")), "label_text", label_name)
+
+
+def _without_name() -> Iterator[pl.Expr]:
+    """Name what Zeek calls "unknown_transport" (GRE, ESP, ...) by the number that it logs beside it since 7.1.
+
+    Its ports are 0, which they have not.
+    """
+    unnamed = (pl.col("proto") == "unknown_transport") & pl.col("ip_proto").is_not_null()
+    name = pl.col("ip_proto").replace_strict(_KEYWORDS, default=None, return_dtype=pl.String())
+    yield pl.when(unnamed).then(name).otherwise("proto").alias("proto")
+    yield from (pl.when(~unnamed).then(pl.col(port)).alias(port) for port in ("orig_p", "resp_p"))
 
 
 def _has_capitals(texts: pl.Series) -> bool:

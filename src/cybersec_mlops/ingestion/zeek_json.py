@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +31,8 @@ STREAM_KEYS: Final = ("_path", "@stream")
 """Where a line says which log it belongs to."""
 
 _BOOLEAN: Final = frozenset({"local_orig", "local_resp"})
-_DETAIL: Final = "detailedlabel"
+_RARE: Final = {"detailedlabel": b"detailed", "ip_proto": b"ip_proto"}
+"""Names that most logs lack, and what any of their spellings has in it."""
 _UNSET: Final = ("", "-", "(empty)")
 _TRUTHS: Final = {"T": True, "F": False, "true": True, "false": False}
 _EXACT: Final = 2**53
@@ -47,13 +48,21 @@ class Style:
     text_times: bool = False
     """Its times are texts, in ISO 8601."""
 
-    def keys(self, *, every: bool = False, detailed: bool = True) -> dict[str, list[str]]:
-        """Return for each column the keys under which it is looked for, the file's own spelling first."""
+    def keys(self, *, every: bool = False, rare: Collection[str] = _RARE) -> dict[str, list[str]]:
+        """Return for each column the keys under which it is looked for, the file's own spelling first.
+
+        Parameters
+        ----------
+        every : bool
+            Look for all spellings.
+        rare : collection of str
+            Which of the names that most logs lack are looked for.
+        """
         found: dict[str, list[str]] = {}
         for name, column in COLUMNS.items():
             aliases = [alias for alias, meant in ALIASES.items() if meant == name]
-            if name == _DETAIL:
-                found[column.name] = [name, *aliases] if every or detailed else []
+            if name in _RARE:
+                found[column.name] = [name, *aliases] if every or name in rare else []
             elif aliases:
                 spellings = [*aliases, name] if self.underscores else [name, *aliases]
                 found[column.name] = spellings if every else spellings[:1]
@@ -81,7 +90,7 @@ def read_rows(
 ) -> pl.DataFrame | None:
     """Read the connections among some lines; lines of other logs are counted in `skipped`."""
     lines = objects_only(lines, rejected, skipped)
-    keys = style.keys(detailed=_may_have(b"detailed", lines))
+    keys = style.keys(rare=[name for name, word in _RARE.items() if _may_have(word, lines)])
     streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
     try:
         lines, frame = _connections_only(lines, _parse(lines, style.types(keys, streams)), skipped)
