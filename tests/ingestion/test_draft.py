@@ -8,6 +8,7 @@ import json
 import polars as pl
 import pytest
 
+from cybersec_mlops.connections import CONNECTION_SCHEMA
 from cybersec_mlops.ingestion.draft import draft_mapping
 from cybersec_mlops.ingestion.mapped import Mapped
 from cybersec_mlops.ingestion.mapping import parse_mapping
@@ -81,3 +82,10 @@ def test_names_and_times_of_an_export_of_kibana_are_guessed() -> None:
     (batch,) = Mapped(parse_mapping(draft.encode(), source="draft")).read(io.BytesIO(data), source="table")
     (row,) = batch.rows.to_dicts()
     assert (row["ts"].isoformat(), row["proto"], row["duration_s"]) == ("2026-11-03T09:00:00.123000+00:00", "tcp", 1.5)
+
+
+def test_every_canonical_name_is_guessed() -> None:
+    data = f"{','.join(CONNECTION_SCHEMA)}\n".encode()
+    draft = draft_mapping(Head(data, complete=True))
+    assert draft is not None
+    assert set(parse_mapping(draft.encode(), source="draft").targets.values()) == CONNECTION_SCHEMA.keys()

@@ -59,13 +59,17 @@ _GUESSES: Final = {
         "resppkts packetsreceived dstpkts dpkts rcvdpkt pktsreceived pktstoclient destinationpackets "
         "receivedpackets outpkts"
     ),
-    "conn_state": "connstate connectionstate",
-    "history": "history",
+    "orig_ip_bytes": "srcipbytes",
+    "resp_ip_bytes": "dstipbytes",
+    "conn_state": "connectionstate",
 }
 """Canonical name to what columns of that meaning are called, without marks and in lower case."""
 _LABELS: Final = ("label", "class", "attack", "attackcat", "category", "attacktype", "target", "verdict")
 _FLAGS: Final = ("isattack", "ismalicious", "malicious")
-_BY_NAME: Final = {word: target for target, words in _GUESSES.items() for word in words.split()}
+_BY_NAME: Final = {
+    **{name.replace("_", ""): name for name in CONNECTION_SCHEMA},
+    **{word: target for target, words in _GUESSES.items() for word in words.split()},
+}
 _EPOCH_DIGITS: Final = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us", 19: "epoch_ns"}
 _PATTERNS: Final = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "iso"),
