@@ -89,3 +89,30 @@ def test_every_canonical_name_is_guessed() -> None:
     draft = draft_mapping(Head(data, complete=True))
     assert draft is not None
     assert set(parse_mapping(draft.encode(), source="draft").targets.values()) == CONNECTION_SCHEMA.keys()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (
+            b"sIP|dIP|sPort|dPort|pro|packets|bytes|sTime|eTime|\n"
+            b"192.0.2.1|192.0.2.2|5|80|6|3|191|2026/11/23T09:00:00.500|2026/11/23T09:00:05.500|\n"
+        ),
+        (
+            b'{"event_type":"purge","ip_src":"192.0.2.1","ip_dst":"192.0.2.2","port_src":5,"port_dst":80,'
+            b'"ip_proto":"tcp","timestamp_start":"2026-11-23 09:00:00.500","timestamp_end":"2026-11-23 09:00:05.500"}\n'
+        ),
+        (
+            b'{"time_flow_start_ns":1795424400500000000,"time_flow_end_ns":1795424405500000000,"src_addr":"192.0.2.1",'
+            b'"dst_addr":"192.0.2.2","proto":"TCP","src_port":5,"dst_port":80}\n'
+        ),
+    ],
+    ids=["rwcut", "pmacct", "goflow2"],
+)
+def test_what_other_collectors_write_is_guessed(data: bytes) -> None:
+    draft = draft_mapping(Head(data, complete=True))
+    assert draft is not None
+    (batch,) = Mapped(parse_mapping(draft.encode(), source="draft")).read(io.BytesIO(data), source="table")
+    (row,) = batch.rows.to_dicts()
+    assert (row["orig_h"], row["orig_p"], row["resp_h"], row["resp_p"]) == ("192.0.2.1", 5, "192.0.2.2", 80)
+    assert (row["ts"].isoformat(), row["proto"], row["duration_s"]) == ("2026-11-23T09:00:00.500000+00:00", "tcp", 5.0)

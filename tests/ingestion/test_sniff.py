@@ -27,7 +27,7 @@ def head(data: bytes) -> Head:
         (b"\0\x09\0\x1e\0\0", "NetFlow v9 datagrams"),
         (b"\0\x0a\0\x1e\0\0", "IPFIX datagrams"),
         (b"\x01\x02\0\x03", "binary data"),
-        (b'{"event_type":"alert"}\n', "Suricata EVE (alert records)"),
+        (b'{"event_type":"purge"}\n', "JSON with the keys event_type"),
         (b'{"a":1,"b":2}\n', "JSON with the keys a, b"),
         (b"[1]\n", "a JSON array"),
         (b"{\n", "JSON over several lines, or damaged JSON"),
@@ -54,6 +54,12 @@ def test_a_capture_is_described_where_another_format_is_asked_for(magic: bytes) 
     answer = recognise(head(magic), format="zeek_conn")
     assert isinstance(answer, Refusal)
     assert "it looks like a packet capture (pcap" in answer.message
+
+
+def test_an_eve_log_is_described_where_another_format_is_asked_for() -> None:
+    answer = recognise(head(b'{"event_type":"alert","timestamp":"now"}\n'), format="argus")
+    assert isinstance(answer, Refusal)
+    assert "it looks like Suricata EVE (alert records)" in answer.message
 
 
 def test_the_format_may_be_named() -> None:

@@ -23,23 +23,27 @@ LEAST: Final = 3
 _GUESSES: Final = {
     "ts": (
         "ts time timestamp start starttime firstseen flowstart begin datetime stime startdatetime "
-        "eventtime flowstartmilliseconds firstswitched receivetime eventstart"
+        "eventtime flowstartmilliseconds firstswitched receivetime eventstart "
+        "timeflowstartns timestampstart"
     ),
-    "ts_end": "end endtime lastseen flowend ltime flowendmilliseconds lastswitched stop eventend",
+    "ts_end": (
+        "end endtime lastseen flowend ltime flowendmilliseconds lastswitched stop eventend etime timeflowendns "
+        "timestampend"
+    ),
     "uid": "uid flowid sessionid connid connectionid id",
     "orig_h": (
         "origh idorigh src srcip sourceip srcaddr sourceaddress saddr sip clientip ipv4srcaddr "
-        "sourceipv4address sourceipaddress client source"
+        "sourceipv4address sourceipaddress client source ipsrc"
     ),
-    "orig_p": "origp idorigp srcport sourceport sport spt clientport l4srcport sourcetransportport",
+    "orig_p": "origp idorigp srcport sourceport sport spt clientport l4srcport sourcetransportport portsrc",
     "resp_h": (
         "resph idresph dst dstip destinationip destip dstaddr destinationaddress daddr dip serverip "
-        "ipv4dstaddr destinationipv4address destinationipaddress server destination"
+        "ipv4dstaddr destinationipv4address destinationipaddress server destination ipdst"
     ),
     "resp_p": (
-        "respp idrespp dstport destinationport destport dport dpt serverport l4dstport destinationtransportport"
+        "respp idrespp dstport destinationport destport dport dpt serverport l4dstport destinationtransportport portdst"
     ),
-    "proto": "proto protocol ipprotocol protocolidentifier transport ipproto networktransport",
+    "proto": "proto protocol ipprotocol protocolidentifier transport ipproto networktransport pro",
     "service": "service app application appproto l7proto applicationname networkprotocol",
     "duration_s": (
         "duration durations dur flowduration elapsed elapsedtime durationms durationus sessionduration eventduration"
@@ -74,6 +78,7 @@ _EPOCH_DIGITS: Final = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us", 19: "epoc
 _PATTERNS: Final = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "iso"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d$", "%Y-%m-%d %H:%M"),
+    (r"\d{4}/\d\d/\d\dT\d\d:\d\d:\d\d\.\d+$", "%Y/%m/%dT%H:%M:%S%.f"),
     (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d$", "%Y/%m/%d %H:%M:%S"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d$", "%d.%m.%Y %H:%M:%S"),
     (r"\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", "%d/%b/%Y:%H:%M:%S %z"),

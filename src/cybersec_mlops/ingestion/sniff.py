@@ -191,7 +191,7 @@ def _json(first: str, head: Head) -> str:
         return "JSON over several lines, or damaged JSON"
     if isinstance(record, list):
         return "a JSON array"
-    if "event_type" in record:
+    if {"event_type", "timestamp"} <= record.keys():
         return f"Suricata EVE ({printable(str(record['event_type']), 20)} records)"
     return f"JSON with the keys {_some(list(record))}"
 
