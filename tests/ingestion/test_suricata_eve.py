@@ -139,6 +139,29 @@ def test_an_other_record_with_values_of_other_types_is_passed_over() -> None:
     assert found.rejected.is_empty()
 
 
+def as_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: as_texts(inner) for key, inner in value.items()}
+    return value if value is None or isinstance(value, list) else json.dumps(value).strip('"')
+
+
+@pytest.mark.parametrize("beside", [[], ["{"], [changed(src_port=1.5)], [changed(flow="x")]], ids=str)
+def test_numbers_and_truths_may_be_texts(beside: list[Any]) -> None:
+    damaged = b"".join(one.encode() + b"\n" if isinstance(one, str) else lines(one) for one in beside)
+    for records in (RECORDS, [FLOW]):
+        found = read(lines(*(as_texts(record) for record in records)) + damaged)
+        assert found.rows.equals(read(lines(*records)).rows)
+        assert found.rejected.height == len(beside)
+
+
+@pytest.mark.parametrize("text", ["1.5", "+5", " 5", "", "-", "99999999999999999999"])
+def test_a_text_that_is_no_whole_number_sets_its_row_aside(text: str) -> None:
+    for damaged in (b"", b"{\n"):
+        found = read(lines(changed(src_port=text), FLOW) + damaged)
+        assert found.rows.height == 1
+        assert found.rejected["reason"].to_list()[0] == "bad_number"
+
+
 def test_labels_are_read_where_records_have_them() -> None:
     marked = [{**FLOW, "label": "Malicious", "detailedlabel": "CC"}, {**FLOW, "label": "Benign"}, FLOW]
     rows = read(lines(*marked)).rows

@@ -16,6 +16,7 @@ In an array, ``raw_line`` is the place of the record in the array.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -98,6 +99,14 @@ _SCHEMA: Final[dict[str, pl.DataType]] = {
     **{key: dtype for key, (_, dtype) in _TOP.items()},
     **{key: pl.Struct({name: dtype for name, (_, dtype) in inner.items()}) for key, inner in _NESTED.items()},
 }
+_TEXTS: Final[dict[str, pl.DataType]] = {
+    "event_type": _TEXT,
+    **dict.fromkeys(_TOP, _TEXT),
+    **{key: pl.Struct(dict.fromkeys(inner, _TEXT)) for key, inner in _NESTED.items()},
+}
+"""The same with all values as texts: Wazuh, for one, writes numbers so."""
+_WHOLE: Final = "-?[0-9]{1,19}"
+_TRUTHS: Final = {"true": True, "false": False}
 _COUNTS: Final = ("orig_pkts", "resp_pkts", "orig_ip_bytes", "resp_ip_bytes")
 _EXPECTED: Final[dict[pl.DataType, tuple[str, str, type]]] = {
     _NUMBER: ("bad_number", "a whole number", int),
@@ -175,8 +184,7 @@ class SuricataEVE:
         try:
             frame = parse_objects(lines, _SCHEMA)
         except PolarsError:
-            lines = _set_broken_aside(lines, rejected, skipped)
-            frame = parse_objects(lines, _SCHEMA)
+            lines, frame = _parse_texts(_set_broken_aside(lines, rejected, skipped), rejected, skipped)
         lines, frame = _flows_only(lines, frame, rejected, skipped)
         frame = _flat(frame).with_columns(lines.numbers().alias("raw_line"))
         start, end = (parse_times(frame[name], PLAIN_ISO, self.timezone) for name in ("ts", "end"))
@@ -187,14 +195,44 @@ class SuricataEVE:
 
 def _set_broken_aside(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> Lines:
     """Take away what cannot be parsed: rejected with the reason, or counted where it is no flow record."""
-    broken = broken_lines(lines, partial(is_readable, parse=partial(parse_objects, schema=_SCHEMA)), _fault_of)
+    broken = broken_lines(lines, partial(is_readable, parse=partial(parse_objects, schema=_TEXTS)), _fault_of)
     for index, fault in broken.items():
-        if fault is not None and fault.other_event:
-            _skip(skipped, fault.other_event, 1)
-        else:
-            reason, field, detail = fault.told if fault else ("not_json", None, "no sound JSON: nested too deeply")
-            rejected.add(lines, index, reason, field=field, detail=detail)
+        _tell(fault, lines, index, rejected, skipped)
     return lines.edit(dict.fromkeys(broken))
+
+
+def _tell(fault: _Fault | None, lines: Lines, index: int, rejected: Rejected, skipped: dict[str, int]) -> None:
+    if fault is not None and fault.other_event:
+        _skip(skipped, fault.other_event, 1)
+    else:
+        reason, field, detail = fault.told if fault else ("not_json", None, "no sound JSON: nested too deeply")
+        rejected.add(lines, index, reason, field=field, detail=detail)
+
+
+def _parse_texts(lines: Lines, rejected: Rejected, skipped: dict[str, int]) -> tuple[Lines, pl.DataFrame]:
+    """Parse lines of which some have values of another type: numbers as texts are read, the others set aside."""
+    text = parse_objects(lines, _TEXTS)
+    wrong = pl.lit(value=False)
+    columns = [pl.col("event_type")]
+    for key, (_, dtype) in _TOP.items():
+        columns.append(_typed(pl.col(key), dtype).alias(key))
+        wrong |= columns[-1].is_null() & pl.col(key).is_not_null()
+    for key, inner in _NESTED.items():
+        values = {name: _typed(pl.col(key).struct.field(name), dtype) for name, (_, dtype) in inner.items()}
+        columns.append(pl.struct(value.alias(name) for name, value in values.items()).alias(key))
+        for name, value in values.items():
+            wrong |= value.is_null() & pl.col(key).struct.field(name).is_not_null()
+    bad = text.select(wrong).to_series()
+    for index in bad.arg_true().to_list():
+        _tell(_fault_of(lines.raw(index)), lines, index, rejected, skipped)
+    return lines_where(lines, (~bad).to_numpy()), text.select(columns).filter(~bad)
+
+
+def _typed(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if dtype == _TRUTH:
+        return text.replace_strict(_TRUTHS, default=None, return_dtype=_TRUTH)
+    whole = pl.when(text.str.contains(f"^(?:{_WHOLE})$")).then(text) if dtype == _NUMBER else text
+    return whole.cast(dtype, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +267,18 @@ def _wrong_value(record: dict[str, Any]) -> tuple[str, str | None, str] | None:
         if dtype not in _EXPECTED or value is None:
             continue
         reason, expected, kind = _EXPECTED[dtype]
+        if isinstance(value, str):
+            value = _meant(value, kind)
         if type(value) is not kind or (isinstance(value, int) and not -(1 << 63) <= value < 1 << 63):
             return reason, column, f'is "{printable(json.dumps(value), VALUE_LIMIT)}", expected {expected}'
     return None
+
+
+def _meant(text: str, kind: type) -> Any:
+    """Return the number or truth that a text is, otherwise the text."""
+    if kind is bool:
+        return _TRUTHS.get(text, text)
+    return int(text) if re.fullmatch(_WHOLE, text) else text
 
 
 def _values(record: dict[str, Any]) -> Iterator[tuple[str, pl.DataType, Any]]:
