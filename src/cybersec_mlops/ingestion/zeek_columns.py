@@ -42,7 +42,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "orig_ip_bytes": Column("orig_ip_bytes", _INTEGER, *_COUNT),
     "resp_pkts": Column("resp_pkts", _INTEGER, *_COUNT),
     "resp_ip_bytes": Column("resp_ip_bytes", _INTEGER, *_COUNT),
-    "ip_proto": Column("ip_proto", _INTEGER, "bad_protocol", "an IP protocol number 0-255"),
+    "ip_proto": Column("ip_proto", _TEXT),
     "label": Column("label_word", _TEXT),
     "detailedlabel": Column("label_detail", _TEXT),
 }
@@ -74,6 +74,9 @@ LAST_SECOND: Final = 4_102_444_800.0
 _FIRST_MILLISECOND: Final = 1e12
 """September 2001 in milliseconds; in seconds it would be after the year 9999, which no time of a log is."""
 
+UNNAMED: Final = "unknown_transport"
+"""What Zeek calls protocols that it has no analyser for, since 7.1."""
+
 _COUNTS: Final = (
     "orig_bytes",
     "resp_bytes",
@@ -83,7 +86,7 @@ _COUNTS: Final = (
     "resp_pkts",
     "resp_ip_bytes",
 )
-_KEYWORDS: Final = {number: keyword(number) for number in range(256)}
+_KEYWORDS: Final = {str(number): keyword(number) for number in range(256)}
 _TRUTHS: Final = ("local_orig", "local_resp")
 
 
@@ -154,7 +157,6 @@ def rules(schema: Mapping[str, pl.DataType]) -> list[Rule]:
     found.append(outside("ts", 0, LAST_SECOND, reason="bad_time", expected="a time from 1970 to 2099"))
     found += [outside(name, 0, 65_535, reason=_PORT[0], expected=_PORT[1]) for name in ("orig_p", "resp_p")]
     found += [_not_an_address("orig_h"), _not_an_address("resp_h")]
-    found.append(outside("ip_proto", 0, 255, reason="bad_protocol", expected="an IP protocol number 0-255"))
     found.append(outside("duration_s", 0, 1e9, reason="bad_duration", expected="seconds, 0 or more"))
     found += [below_zero(name) for name in _COUNTS]
     found += [_not_a_truth(name) for name in _TRUTHS if schema.get(name) == pl.String()]
@@ -193,12 +195,12 @@ def to_connections(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_name() -> Iterator[pl.Expr]:
-    """Name what Zeek calls "unknown_transport" (GRE, ESP, ...) by the number that it logs beside it since 7.1.
+    """Name what Zeek has no name for (GRE, ESP, ...) by the number that it logs beside it.
 
     Its ports are 0, which they have not.
     """
-    unnamed = (pl.col("proto") == "unknown_transport") & pl.col("ip_proto").is_not_null()
     name = pl.col("ip_proto").replace_strict(_KEYWORDS, default=None, return_dtype=pl.String())
+    unnamed = (pl.col("proto") == UNNAMED) & name.is_not_null()
     yield pl.when(unnamed).then(name).otherwise("proto").alias("proto")
     yield from (pl.when(~unnamed).then(pl.col(port)).alias(port) for port in ("orig_p", "resp_p"))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,14 +25,14 @@ from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, object
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
-from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS, OTHER_LOGS, TELLING
+from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS, OTHER_LOGS, TELLING, UNNAMED
 
 STREAM_KEYS: Final = ("_path", "@stream")
 """Where a line says which log it belongs to."""
 
 _BOOLEAN: Final = frozenset({"local_orig", "local_resp"})
-_RARE: Final = {"detailedlabel": b"detailed", "ip_proto": b"ip_proto"}
-"""Names that most logs lack, and what any of their spellings has in it."""
+_DETAIL: Final = "detailedlabel"
+_NUMBER: Final = "ip_proto"
 _UNSET: Final = ("", "-", "(empty)")
 _TRUTHS: Final = {"T": True, "F": False, "true": True, "false": False}
 _EXACT: Final = 2**53
@@ -48,21 +48,15 @@ class Style:
     text_times: bool = False
     """Its times are texts, in ISO 8601."""
 
-    def keys(self, *, every: bool = False, rare: Collection[str] = _RARE) -> dict[str, list[str]]:
-        """Return for each column the keys under which it is looked for, the file's own spelling first.
-
-        Parameters
-        ----------
-        every : bool
-            Look for all spellings.
-        rare : collection of str
-            Which of the names that most logs lack are looked for.
-        """
+    def keys(self, *, every: bool = False, detailed: bool = True) -> dict[str, list[str]]:
+        """Return for each column the keys under which it is looked for, the file's own spelling first."""
         found: dict[str, list[str]] = {}
         for name, column in COLUMNS.items():
             aliases = [alias for alias, meant in ALIASES.items() if meant == name]
-            if name in _RARE:
-                found[column.name] = [name, *aliases] if every or name in rare else []
+            if name == _DETAIL:
+                found[column.name] = [name, *aliases] if every or detailed else []
+            elif name == _NUMBER:
+                found[column.name] = [name] if every else []
             elif aliases:
                 spellings = [*aliases, name] if self.underscores else [name, *aliases]
                 found[column.name] = spellings if every else spellings[:1]
@@ -90,7 +84,7 @@ def read_rows(
 ) -> pl.DataFrame | None:
     """Read the connections among some lines; lines of other logs are counted in `skipped`."""
     lines = objects_only(lines, rejected, skipped)
-    keys = style.keys(rare=[name for name, word in _RARE.items() if _may_have(word, lines)])
+    keys = style.keys(detailed=_may_have(b"detailed", lines))
     streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
     try:
         lines, frame = _connections_only(lines, _parse(lines, style.types(keys, streams)), skipped)
@@ -110,7 +104,7 @@ def read_rows(
         frame = frame.with_columns(zeek_columns.seconds_of(text["ts"], timezone))
     frame = frame.with_columns(zeek_columns.from_milliseconds(frame["ts"]))
     failed = _failed(frame, text, keys)
-    frame = _canonical(frame, keys, lines).with_columns(lines.numbers().alias("raw_line"))
+    frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
     nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in TELLING)
     rules = [
         Rule("conn_state", "not_a_connection", "a connection, with conn_state or the like", nothing),
@@ -161,8 +155,9 @@ def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]
 
 
 def _needs_every_key(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> bool:
-    """Say whether rows may have values under spellings that were not looked for."""
-    return any(frame[keys[name][0]].null_count() > 0 for name in ("orig_h", "orig_p", "resp_h", "resp_p"))
+    """Say whether rows may have values under keys that were not looked for."""
+    spelt_otherwise = (frame[keys[name][0]].null_count() > 0 for name in ("orig_h", "orig_p", "resp_h", "resp_p"))
+    return any(spelt_otherwise) or bool((frame["proto"] == UNNAMED).any())
 
 
 def _drop_broken(lines: Lines, rejected: Rejected) -> Lines:
@@ -214,11 +209,11 @@ def _failed(frame: pl.DataFrame, text: pl.DataFrame, keys: Mapping[str, list[str
     return failed
 
 
-def _canonical(frame: pl.DataFrame, keys: Mapping[str, list[str]], lines: Lines) -> pl.DataFrame:
+def _canonical(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> pl.DataFrame:
     frame = frame.select(
         pl.col(names[0]).alias(column) if len(names) == 1 else pl.coalesce(names).alias(column)
         for column, names in keys.items()
     )
-    if not any(f'"{mark}"'.encode() in lines.data for mark in _UNSET):
-        return frame
-    return frame.with_columns(pl.when(~pl.col(pl.String()).is_in(_UNSET)).then(pl.col(pl.String())))
+    unset = frame.select(pl.col(pl.String()).is_in(_UNSET).any()).row(0, named=True)
+    texts = (name for name, found in unset.items() if found)
+    return frame.with_columns(pl.when(~pl.col(name).is_in(_UNSET)).then(pl.col(name)).alias(name) for name in texts)
