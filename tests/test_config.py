@@ -108,6 +108,11 @@ def test_a_dataset_of_such_a_name_is_told() -> None:
         RunSpec.load(None, dataset=os.fsdecode(b"\xff"))
 
 
+def test_a_file_without_an_end_is_told() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: more than 1,048,576 bytes"):
+        RunSpec.load(Path("/dev/zero"))
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         RunSpec.load(tmp_path / "none.toml")

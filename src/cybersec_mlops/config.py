@@ -20,6 +20,7 @@ from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.transformation.spec import TransformationSpec
 
 LAYERS = ("raw", "silver", "models", "eval")
+_CONFIG_BYTES = 1 << 20
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -216,7 +217,10 @@ class RunSpec(BaseModel):
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as opened:
-            return tomllib.load(opened)
+            data = opened.read(_CONFIG_BYTES + 1)
+        if len(data) > _CONFIG_BYTES:
+            raise ConfigError(f"{path}: more than {_CONFIG_BYTES:,} bytes", hint="a file of settings is short")
+        return tomllib.loads(data.decode())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", hint="give --config the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
