@@ -108,19 +108,19 @@ class Settings(BaseSettings):
 class TaskPolicy(BaseModel):
     """How the tasks of a phase behave when something fails. Only transient errors are ever retried."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     retries: int = Field(default=3, ge=0, le=20)
     retry_delay_s: float = Field(default=2.0, ge=0, le=3600)
     """Delay before the first retry; it doubles with each one."""
-    timeout_s: float = Field(default=3600.0, gt=0)
+    timeout_s: float = Field(default=3600.0, gt=0, le=365 * 24 * 3600)
     """A task that takes longer is failed."""
 
 
 class RunSpec(BaseModel):
     """What a run does: the parameters of the flows. Holds no secret and no place of this machine but the sources."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     sources: tuple[str, ...] = ()
     """Files, folders, globs or ``s3://`` prefixes to train on."""
