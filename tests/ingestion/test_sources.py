@@ -47,6 +47,17 @@ def test_a_folder_is_everything_below_it_in_order(folder: Path) -> None:
     assert [(Path(item.name).name, item.reason) for item in found.skipped] == [(".hidden", "a hidden file")]
 
 
+def test_a_hidden_folder_is_passed_over_unless_it_is_named(folder: Path) -> None:
+    (folder / "deep" / ".snapshot").mkdir()
+    (folder / "deep" / ".snapshot" / "old.log").write_text("old")
+    found = expand(str(folder))
+    assert names(found, folder) == names(expand(str(folder / "**")), folder)
+    assert ("deep/.snapshot", "a hidden folder") in {
+        (str(Path(one.name).relative_to(folder)), one.reason) for one in found.skipped
+    }
+    assert names(expand(str(folder / "deep" / ".snapshot")), folder) == ["deep/.snapshot/old.log"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

@@ -223,9 +223,11 @@ def _walk(root: Path) -> Expansion:
     for folder, folders, files in os.walk(root, onerror=unreadable):
         folders.sort()
         for name in list(folders):
-            if (Path(folder) / name).is_symlink():
+            is_link = (Path(folder) / name).is_symlink()
+            if is_link or name.startswith("."):  # as a pattern does, which matches no hidden folder
                 folders.remove(name)
-                skipped.append(Skipped(_shown(Path(folder) / name), "a symbolic link to a folder"))
+                reason = "a symbolic link to a folder" if is_link else "a hidden folder"
+                skipped.append(Skipped(_shown(Path(folder) / name), reason))
         for name in sorted(files):
             _sort_out(Path(folder) / name, root, sources, skipped)
         _check_number(len(sources) + len(skipped), root)
