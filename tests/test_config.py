@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from cybersec_mlops.audit.database import Database
 from cybersec_mlops.config import RunSpec, Settings, name_dataset
 from cybersec_mlops.errors import ConfigError
+from cybersec_mlops.storage.layers import Layers
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +24,26 @@ def test_the_default_is_a_folder_and_sqlite(tmp_path: Path) -> None:
     settings = Settings.load()
     assert settings.store_template == f"file://{tmp_path}/store/{{layer}}"
     assert settings.database == f"sqlite:///{tmp_path}/mlops.db"
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "a#b", "日本", "{x}"])
+def test_everything_is_in_the_home_whatever_its_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CYBERSEC_MLOPS_HOME", str(tmp_path / name))
+    settings = Settings.load()
+    assert Layers.open(settings.store_template).raw.folder == tmp_path / name / "store" / "raw"
+    assert Database(settings.database).url.database == str(tmp_path / name / "mlops.db")
+
+
+@pytest.mark.parametrize("name", ["a?b", "%41", "a\nb", "a\x1b[2J"])
+def test_a_home_that_no_url_can_name_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, place in (("HOME", f"/{name}"), ("CYBERSEC_MLOPS_HOME", f"/tmp/{name}")):
+        monkeypatch.setenv("CYBERSEC_MLOPS_HOME", "")
+        monkeypatch.setenv(variable, place)
+        with pytest.raises(ConfigError, match=r"^CYBERSEC_MLOPS_HOME: the name of a folder cannot have") as caught:
+            Settings.load()
+        assert caught.value.message.isprintable()
 
 
 def test_production_differs_in_settings_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +80,11 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
         ("colour = 1", "colour"),
         ("[training]\nseed = 'x'", "training.seed"),
         ("[tasks]\nretries = -1", "tasks.retries"),
+        ("[tasks]\ntimeout_s = inf", "tasks.timeout_s"),
+        ("[tasks]\ntimeout_s = 1e300", "tasks.timeout_s"),
+        ("[training]\nhidden = [64, 0]", "training.hidden.1"),
+        ("[training]\nalerts_per_day = inf", "training.alerts_per_day"),
+        ("[evaluation.gate]\nmax_false_positive_rate_ratio = inf", "gate.max_false_positive_rate_ratio"),
         ('dataset = "../x"', "dataset"),
         ("sources = [", "not TOML"),
     ],
@@ -69,6 +97,25 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> N
     assert str(path) in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("role", ["sources", "test", "mapping"])
+def test_a_name_that_nobody_could_write_down_is_told(role: str) -> None:
+    odd = os.fsdecode(b"conn\xff.log")
+    with pytest.raises(ConfigError, match=r"'conn\\udcff.log' is not UTF-8") as caught:
+        RunSpec.load(None, **{role: (odd,)}).require_utf8()
+    assert "pattern" in caught.value.hint
+    RunSpec.load(None, **{role: ("日本.log",)}).require_utf8()
+
+
+def test_a_dataset_of_such_a_name_is_told() -> None:
+    with pytest.raises(ConfigError, match="is not a name"):
+        RunSpec.load(None, dataset=os.fsdecode(b"\xff"))
+
+
+def test_a_file_without_an_end_is_told() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: more than 1,048,576 bytes"):
+        RunSpec.load(Path("/dev/zero"))
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

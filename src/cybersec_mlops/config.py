@@ -20,6 +20,7 @@ from cybersec_mlops.training.spec import TrainingSpec
 from cybersec_mlops.transformation.spec import TransformationSpec
 
 LAYERS = ("raw", "silver", "models", "eval")
+_CONFIG_BYTES = 1 << 20
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CYBERSEC_MLOPS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    home: Path = Field(default_factory=lambda: Path.home() / ".cybersec-mlops")
+    home: Path = Field(default_factory=lambda: Path.home() / ".cybersec-mlops", validate_default=True)
     """Folder of the embedded store, database and Prefect server."""
     store_url: str | None = None
     """Object store, ``{layer}`` standing for raw, silver, models or eval: ``s3://mlops-{layer}``. Default: the home."""
@@ -58,6 +59,13 @@ class Settings(BaseSettings):
     """The same as text."""
     idempotency_key: str | None = None
     """The same key finds the same Prefect flow run again: a Kubernetes Job's UID."""
+
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, value: Path) -> Path:
+        if found := re.search(r"[?\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}", str(value)):  # in a URL it would be another folder
+            raise ValueError(f"the name of a folder cannot have {found[0]!a} in it")
+        return value
 
     @property
     def store_template(self) -> str:
@@ -91,7 +99,8 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             name = "_".join(("CYBERSEC_MLOPS", *(str(part).upper() for part in first["loc"])))
-            raise ConfigError(f"{name}: {first['msg']}", hint=f"correct or unset {name}") from None
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"{name}: {reason}", hint=f"correct or unset {name}") from None
         except RuntimeError as error:  # no home folder
             raise ConfigError(str(error), hint="set CYBERSEC_MLOPS_HOME to a folder that can be written") from None
 
@@ -99,19 +108,19 @@ class Settings(BaseSettings):
 class TaskPolicy(BaseModel):
     """How the tasks of a phase behave when something fails. Only transient errors are ever retried."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     retries: int = Field(default=3, ge=0, le=20)
     retry_delay_s: float = Field(default=2.0, ge=0, le=3600)
     """Delay before the first retry; it doubles with each one."""
-    timeout_s: float = Field(default=3600.0, gt=0)
+    timeout_s: float = Field(default=3600.0, gt=0, le=365 * 24 * 3600)
     """A task that takes longer is failed."""
 
 
 class RunSpec(BaseModel):
     """What a run does: the parameters of the flows. Holds no secret and no place of this machine but the sources."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     sources: tuple[str, ...] = ()
     """Files, folders, globs or ``s3://`` prefixes to train on."""
@@ -145,7 +154,7 @@ class RunSpec(BaseModel):
     @classmethod
     def _check_dataset(cls, value: str | None) -> str | None:
         if value is not None and not _DATASET.fullmatch(value):
-            raise ValueError(f'"{value}" is not a name: use a-z, 0-9, "-" and "_", at most 63')
+            raise ValueError(f'{value!a} is not a name: use a-z, 0-9, "-" and "_", at most 63')
         return value
 
     @model_validator(mode="after")
@@ -158,6 +167,20 @@ class RunSpec(BaseModel):
     def dataset_name(self) -> str:
         """The dataset's name, made from the first source where none was given."""
         return self.dataset or name_dataset(self.sources)
+
+    def require_utf8(self) -> None:
+        """Refuse names of sources that Prefect and the audit cannot write down: both have texts of UTF-8.
+
+        Raises
+        ------
+        ConfigError
+            A name holds a byte that Python could not decode.
+        """
+        for name in (*self.sources, *self.test, *self.mapping):
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise ConfigError(
+                    f"the name {name!a} is not UTF-8", hint="name its folder, or a pattern that matches it"
+                )
 
     @classmethod
     def load(cls, path: Path | None, **given: Any) -> RunSpec:
@@ -194,7 +217,10 @@ class RunSpec(BaseModel):
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as opened:
-            return tomllib.load(opened)
+            data = opened.read(_CONFIG_BYTES + 1)
+        if len(data) > _CONFIG_BYTES:
+            raise ConfigError(f"{path}: more than {_CONFIG_BYTES:,} bytes", hint="a file of settings is short")
+        return tomllib.loads(data.decode())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", hint="give --config the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -17,7 +17,7 @@ from cybersec_mlops.audit import database as module
 from cybersec_mlops.audit.database import Database, normalised
 from cybersec_mlops.audit.events import PhaseEvent, StoredEvent
 from cybersec_mlops.audit.log import AuditLog
-from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.errors import ConfigError, DataError, PlatformError
 from cybersec_mlops.stack.postgres import Postgres
 from cybersec_mlops.stack.processes import free_ports
 
@@ -78,6 +78,13 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="not a database") as caught:
         AuditLog.open(f"sqlite:///{tmp_path}/audit.db")
     assert "damaged" in caught.value.hint
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    audit = AuditLog.open(f"sqlite:///{tmp_path}/audit.db")
+    with pytest.raises(DataError, match=r"cannot have 'run\\udcff': it is not UTF-8") as caught:
+        audit.resolve_run(os.fsdecode(b"run\xff"))
+    assert caught.value.hint
 
 
 def test_waiting_for_another_writer_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,22 @@ def test_an_error_becomes_its_exit_code(kind: type[CybersecMlopsError], capsys: 
     assert not shown.out
 
 
+def test_what_nobody_expected_is_a_sentence_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, ending_with_exit_code():
+        raise OSError(28, "No space left on device")
+    shown = capsys.readouterr()
+    assert ended.value.exit_code == CybersecMlopsError.exit_code
+    assert "OSError: [Errno 28] No space left on device" in shown.err
+    assert "--debug" in shown.err
+
+
+@pytest.mark.parametrize("end", [typer.Exit(3), typer.Abort(), BrokenPipeError()])
+def test_an_end_is_an_end(end: Exception) -> None:
+    with pytest.raises(type(end)) as ended, ending_with_exit_code():
+        raise end
+    assert ended.value is end
+
+
 def test_a_debugger_sees_the_error_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CYBERSEC_MLOPS_DEBUG", "1")
     with pytest.raises(DataError), ending_with_exit_code():

@@ -78,9 +78,9 @@ def test_a_compressed_file_alone_in_an_archive_is_read_as_one_of_several_is(plac
 
 @both
 def test_hidden_files_are_passed_over(place: Place, tmp_path: Path) -> None:
-    found = place(zipped({"a.log": CONN, "deep/.hidden": b"x"}), tmp_path)
-    assert [item.reason for item in found.skipped] == ["a hidden file"]
-    assert list(read(found)) == ["/a.log"]
+    found = place(zipped({"../a.log": CONN, "deep/.hidden": b"x", ".git/b.log": CONN}), tmp_path)
+    assert [item.reason for item in found.skipped] == ["a hidden file"] * 2
+    assert list(read(found)) == ["/../a.log"]
 
 
 def test_an_archive_gives_the_originals_that_its_folder_gives(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -46,6 +47,17 @@ def test_a_folder_is_everything_below_it_in_order(folder: Path) -> None:
     assert [(Path(item.name).name, item.reason) for item in found.skipped] == [(".hidden", "a hidden file")]
 
 
+def test_a_hidden_folder_is_passed_over_unless_it_is_named(folder: Path) -> None:
+    (folder / "deep" / ".snapshot").mkdir()
+    (folder / "deep" / ".snapshot" / "old.log").write_text("old")
+    found = expand(str(folder))
+    assert names(found, folder) == names(expand(str(folder / "**")), folder)
+    assert ("deep/.snapshot", "a hidden folder") in {
+        (str(Path(one.name).relative_to(folder)), one.reason) for one in found.skipped
+    }
+    assert names(expand(str(folder / "deep" / ".snapshot")), folder) == ["deep/.snapshot/old.log"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -79,6 +91,49 @@ def test_what_is_not_there_is_told(folder: Path, source: str, problem: str) -> N
     with pytest.raises(DataError, match=problem) as caught:
         expand(str(folder / source))
     assert source in str(caught.value.source)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("x" * 5_000, "cannot be read: File name too long"),
+        ("x" * 300 + "*", "no file matches this pattern"),
+        ("itself.log", "cannot be read: Too many levels of symbolic links"),
+        ("a.log/b.log", "there is no such file or folder"),
+    ],
+)
+def test_a_name_that_the_system_refuses_is_told(folder: Path, source: str, problem: str) -> None:
+    (folder / "itself.log").symlink_to("itself.log")
+    with pytest.raises(DataError, match=problem) as caught:
+        expand(str(folder / source))
+    assert len(str(caught.value.source)) <= 1_000
+
+
+@pytest.mark.parametrize("source", ["closed", "closed/a.log"])
+def test_a_folder_that_may_not_be_read_is_told(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(place: object, **_: object) -> object:
+        if "closed" in os.fspath(place):  # type: ignore[call-overload]
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+        return real(place)
+
+    (folder / "closed").mkdir()
+    called = "scandir" if source == "closed" else "stat"  # root may do both, whatever the mode
+    real = getattr(os, called)
+    monkeypatch.setattr(os, called, denied)
+    with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
+        expand(str(folder / source))
+    assert source in str(caught.value.source)
+
+
+@pytest.mark.parametrize("place", ["/proc/self/mem", "/proc/kmsg"])
+def test_a_file_that_fails_while_it_is_read_is_told_by_name(place: str) -> None:
+    try:
+        (source,) = expand(place).sources
+    except DataError:
+        pytest.skip(f"there is no {place}")
+    with source.open() as file, pytest.raises(DataError, match=f"{place}: cannot be read: ") as caught:
+        list(iter(lambda: file.read(1 << 20), b""))  # the log of the kernel ends once all of it was said
     assert caught.value.hint
 
 

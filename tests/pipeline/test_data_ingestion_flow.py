@@ -20,17 +20,22 @@ from cybersec_mlops.pipeline.platform import Platform
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("prefect")]
 
 
-def test_the_same_bytes_are_stored_once(prefect_api: str, platform: Platform, tmp_path: Path) -> None:
+def test_the_same_bytes_are_stored_once(
+    prefect_api: str, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     write_log(folder / "conn.log", [line(1)])
     shutil.copy(folder / "conn.log", folder / "again.log")
     (folder / "notes.txt").write_text("hello")
-    first = data_ingestion_flow(RunSpec(sources=(str(folder),), dataset="d"), "r1")
+    (folder / ".hidden").write_text("hello")
+    with caplog.at_level("INFO", "cybersec_mlops.progress"):
+        first = data_ingestion_flow(RunSpec(sources=(str(folder),), dataset="d"), "r1")
+    assert "1 new files, 0 known, 2 passed over (1 a hidden file; 1 is not of a known format" in caplog.text
     event = platform.audit.events(run_id="r1")[-1]
     assert event.outputs["objects"] == 1
     assert event.outputs["bytes"] == (folder / "conn.log").stat().st_size
-    assert list(event.outputs["passed_over"]) == [str(folder / "notes.txt")]
+    assert set(event.outputs["passed_over"]) == {str(folder / name) for name in (".hidden", "notes.txt")}
     assert sum(key.startswith("objects/") for key, _ in platform.layers.raw.list()) == 1
 
     renamed = RunSpec(sources=(str(shutil.copy(folder / "conn.log", tmp_path / "other.log")),), dataset="d")

@@ -36,10 +36,14 @@ def test_a_mapping_is_an_input_like_any_other(prefect_api: str, platform: Platfo
     assert (second.status, second.key != first.key) == ("completed", True)
 
 
-def test_rows_and_refused_rows_are_tables(prefect_api: str, platform: Platform, tmp_path: Path) -> None:
+def test_rows_and_refused_rows_are_tables(
+    prefect_api: str, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lines = [*(line(number) for number in range(20)), line(20, resp_p="99999")]
     spec = RunSpec(sources=(str(write_log(tmp_path / "conn.log", lines)),), dataset="Day 1".lower().replace(" ", "-"))
-    data_transformation_flow(spec, data_ingestion_flow(spec, "r1"), "r1")
+    with caplog.at_level("INFO", "cybersec_mlops.progress"):
+        data_transformation_flow(spec, data_ingestion_flow(spec, "r1"), "r1")
+    assert "transformation: 1 rows were quarantined: bad_port 1" in caplog.text
     told = platform.audit.events(run_id="r1", phase="transformation")[-1].outputs
     assert (told["read"], told["rows"], told["quarantined"]) == (21, 20, 1)
     assert told["labels_original"] == {"Benign": 18, "Malicious": 2}

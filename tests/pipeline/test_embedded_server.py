@@ -55,6 +55,13 @@ def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
     assert "server.log" in caught.value.hint
 
 
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PlatformError, match=r"cannot write to .*: Not a directory") as caught:
+        EmbeddedServer(tmp_path / "file" / "prefect")
+    assert "CYBERSEC_MLOPS_HOME" in caught.value.hint
+
+
 def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path)
     try:

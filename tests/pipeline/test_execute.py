@@ -55,6 +55,13 @@ def test_a_wrong_spec_is_told_without_a_run(platform: Platform) -> None:
     assert platform.audit.events() == []
 
 
+def test_a_name_that_is_not_utf8_is_told_without_a_run(platform: Platform) -> None:
+    performed = perform("execute_run", lambda: RunSpec(sources=(os.fsdecode(b"conn\xff.log"),)))
+    assert (performed.exit_code, performed.document["run_id"]) == (2, None)
+    assert "not UTF-8" in performed.document["error"]["message"]
+    assert platform.audit.events() == []
+
+
 def test_expected_errors_leave_no_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     from cybersec_mlops.pipeline.execute import _Tidy
 

@@ -77,8 +77,9 @@ def test_a_file_comes_into_models_if_it_is_a_bundle(platform: Platform, data: by
     assert platform.layers.models.holds(chosen.bundle)
     file.write_bytes(data[:-9])
     for path, why in ((file, "truncated"), (tmp_path / "none.zip", "cannot be read")):
-        with pytest.raises(DataError, match=why):
+        with pytest.raises(DataError, match=why) as caught:
             import_bundle(platform, path)
+        assert caught.value.message.startswith(f"{path}: ")
 
 
 def test_a_file_is_verified_before_it_is_parsed(

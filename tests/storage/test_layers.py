@@ -52,6 +52,18 @@ def test_the_store_of_a_location() -> None:
             layers.store_of(uri)
 
 
+def test_a_store_that_was_moved_is_told_and_found_by_a_link(tmp_path: Path) -> None:
+    stored = Layers.open(f"file://{tmp_path}/old").raw.put_bytes("a", b"x")
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = Layers.open(f"file://{tmp_path}/new")
+    for asked in (moved.store_of, moved.raw.key):
+        with pytest.raises(DataError) as caught:
+            asked(stored.uri)
+        assert "link the old folder's name" in caught.value.hint
+    (tmp_path / "old").symlink_to(tmp_path / "new")
+    assert Layers.open(f"file://{tmp_path}/old").raw.holds(stored)
+
+
 @pytest.mark.services
 def test_four_buckets(s3: object) -> None:
     template = s3.url("{layer}")  # type: ignore[attr-defined]

@@ -62,6 +62,13 @@ def test_shortcuts_are_dropped_or_kept_as_asked(make_rows: MakeRows, small_spec:
     report = fit_detector(rows, kept, shortcuts=shortcuts).report
     assert "orig_pkts" in report["features"]
     assert "proto" not in report["features"]
+    assert "warnings" not in report
+
+
+def test_a_feature_to_drop_that_is_not_there_is_told(make_rows: MakeRows, small_spec: TrainingSpec) -> None:
+    asked = small_spec.model_copy(update={"drop_features": ("proto", "prot")})
+    (warning,) = fit_detector(make_rows(300), asked).report["warnings"]
+    assert "['prot'], which these rows do not have" in warning
 
 
 def test_without_labels_all_rows_are_learnt_from(fitted_benign_only: FittedDetector) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cybersec_mlops.errors import ConfigError, PlatformError
+from cybersec_mlops.errors import ConfigError, DataError, PlatformError
 from cybersec_mlops.waiting import waiting_for
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -71,6 +71,8 @@ class Database:
 
         Raises
         ------
+        DataError
+            A text is not UTF-8.
         PlatformError
             The database failed, or did not answer in time.
         """
@@ -83,6 +85,8 @@ class Database:
 
         Raises
         ------
+        DataError
+            A text is not UTF-8.
         PlatformError
             The database failed, did not answer in time, or another writer held the lock too long.
         """
@@ -106,6 +110,11 @@ class Database:
                     yield connection
         except SQLAlchemyError as error:
             raise self._explained(error, overdue=overdue.is_set()) from None  # the cause may hold the URL
+        except UnicodeEncodeError as error:  # a name as the shell gave it, in another encoding
+            raise DataError(
+                f"the database {self.name} cannot have {error.object[:200]!a}: it is not UTF-8",
+                hint="check the name; what has it cannot be in the audit",
+            ) from None
 
     def _connect(self) -> Connection:
         until, pause = time.monotonic() + CONNECT_RETRY_S, 0.1

@@ -124,7 +124,7 @@ class ModelRegistry:
             if version in (each.version, str(each.version), *each.aliases):
                 return each
         raise DataError(
-            f"dataset {dataset!r} has no model {version}", hint="`cybersec-mlops runs` lists what was trained"
+            f"dataset {dataset!r} has no model {version}", hint="`cybersec-mlops models list` lists what there is"
         )
 
     def champion(self, dataset: str) -> ModelVersion | None:

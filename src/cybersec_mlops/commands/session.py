@@ -37,6 +37,13 @@ def ending_with_exit_code() -> Iterator[None]:
             raise
         print_error({"kind": error.kind, "message": error.message, "hint": error.hint or None})
         raise typer.Exit(error.exit_code) from None
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        raise
+    except Exception as error:
+        if os.environ.get("CYBERSEC_MLOPS_DEBUG"):
+            raise
+        print_error({"message": f"{type(error).__name__}: {error}", "hint": "`cybersec-mlops --debug` tells where"})
+        raise typer.Exit(CybersecMlopsError.exit_code) from None
 
 
 def print_json(value: Any) -> None:

@@ -12,7 +12,7 @@ Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
 class GateSpec(BaseModel):
     """When a model may become champion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_false_positive_rate_ratio: float = Field(default=3.0, gt=0.0)
     """Achieved over nominal false-positive rate; refused when the whole 95 % interval lies above it."""
@@ -33,7 +33,7 @@ class EvaluationSpec(BaseModel):
     'average_precision'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0)
     resamples: int = Field(default=500, ge=50, le=10_000)

@@ -75,8 +75,8 @@ def member_name(info: zipfile.ZipInfo) -> str:
 
 
 def is_hidden(info: zipfile.ZipInfo) -> bool:
-    """Say whether a file is hidden, as in a folder."""
-    return PurePosixPath(info.filename).name.startswith(".")
+    """Say whether a file or a folder that it is in is hidden, as in a folder; ``..`` is none."""
+    return any(part.startswith(".") and part != ".." for part in PurePosixPath(info.filename).parts)
 
 
 def open_member(file: BinaryIO, info: zipfile.ZipInfo, source: str) -> BinaryIO:

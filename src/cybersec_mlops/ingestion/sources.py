@@ -134,15 +134,25 @@ def _from_folder(source: str) -> Expansion:
     path = Path(source)
     if not source.strip() or "\0" in source:
         raise DataError("an empty name is no source", hint="name a file, a folder, a glob or an s3:// prefix")
-    if path.is_dir():
+    if (problem := _why_unusable(path)) is None:
+        if not path.is_dir():
+            return Expansion((_file(path, explicit=True),))
         return _required(_walk(path), source, "the folder has no files")
-    if path.exists():
-        return Expansion((_file(path, explicit=True),))
     if glob.has_magic(source):
         return _required(_matches(source), source, "no file matches this pattern")
-    raise DataError(
-        "there is no such file or folder", source=printable(source, _NAME_LIMIT), hint="check the name and the folder"
-    )
+    raise DataError(problem, source=_shown(source), hint="check the name and the folder")
+
+
+def _why_unusable(path: Path) -> str | None:
+    """Say why nothing is found under a name; None where a file or a folder that can be listed is."""
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            os.scandir(path).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return "there is no such file or folder"
+    except OSError as error:  # no right to look into the folder, a name that is too long, a link to itself
+        return f"cannot be read: {error.strerror}"
+    return None
 
 
 def _check_number(files: int, place: object) -> None:
@@ -157,35 +167,49 @@ def _check_number(files: int, place: object) -> None:
 def _required(found: Expansion, source: str, problem: str) -> Expansion:
     if found.sources or found.skipped:
         return found
-    raise DataError(problem, source=printable(source, _NAME_LIMIT), hint="check where the logs are written")
+    raise DataError(problem, source=_shown(source), hint="check where the logs are written")
 
 
 def _file(path: Path, *, explicit: bool) -> Source:
-    name = printable(os.fspath(path).encode(errors="surrogateescape").decode(errors="replace"), _NAME_LIMIT)
+    name = _shown(path)
     try:
         if not path.is_file():
             raise DataError("is not a regular file", source=name, hint="write it to a file first: it is read twice")
-        return Source(name, path.stat().st_size, explicit, lambda: _opened(path), os.path.realpath(path))
+        return Source(name, path.stat().st_size, explicit, lambda: _opened(path, name), os.path.realpath(path))
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", source=name) from error
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path, name: str) -> BinaryIO:
     """Open a regular file; a pipe or device that took its place since is refused and never waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "is no longer a regular file")
-    return io.BufferedReader(_Regular(descriptor), 1 << 17)
+    return io.BufferedReader(_Regular(descriptor, name), 1 << 17)
 
 
 class _Regular(io.FileIO):
     """A file whose bytes are there; those of /proc/kmsg and the like are waited for, which nobody does here."""
 
+    def __init__(self, descriptor: int, shown: str) -> None:
+        super().__init__(descriptor)
+        self._shown = shown
+
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        if (count := super().readinto(buffer)) is None:
+        try:
+            count = super().readinto(buffer)
+        except OSError as error:  # a disk or a share that fails: whoever reads on would take it for damage
             raise DataError(
-                "cannot be read: nothing comes of it; it is no file on a disk", hint="copy it to a file first"
+                f"cannot be read: {error.strerror}",
+                source=self._shown,
+                hint="check the disk or the share that it is on",
+            ) from error
+        if count is None:
+            raise DataError(
+                "cannot be read: nothing comes of it; it is no file on a disk",
+                source=self._shown,
+                hint="copy it to a file first",
             )
         return count
 
@@ -199,9 +223,11 @@ def _walk(root: Path) -> Expansion:
     for folder, folders, files in os.walk(root, onerror=unreadable):
         folders.sort()
         for name in list(folders):
-            if (Path(folder) / name).is_symlink():
+            is_link = (Path(folder) / name).is_symlink()
+            if is_link or name.startswith("."):  # as a pattern does, which matches no hidden folder
                 folders.remove(name)
-                skipped.append(Skipped(_shown(Path(folder) / name), "a symbolic link to a folder"))
+                reason = "a symbolic link to a folder" if is_link else "a hidden folder"
+                skipped.append(Skipped(_shown(Path(folder) / name), reason))
         for name in sorted(files):
             _sort_out(Path(folder) / name, root, sources, skipped)
         _check_number(len(sources) + len(skipped), root)
@@ -250,7 +276,7 @@ def _stays_inside(path: Path, root: Path) -> bool:
         return False
 
 
-def _shown(path: Path) -> str:
+def _shown(path: str | Path) -> str:
     return printable(os.fspath(path).encode(errors="surrogateescape").decode(errors="replace"), _NAME_LIMIT)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,6 +141,15 @@ def _store_all(sources: Sequence[Source], spec: RunSpec, mappings: dict[str, dic
     return originals
 
 
+def _passed_over(found: Found) -> str:
+    """Say how many files are not used and, of the three commonest reasons, why; the audit names each."""
+    if not found.skipped:
+        return ""
+    counted = Counter(one.reason for one in found.skipped).most_common()
+    reasons = [f"{count} {reason}" for reason, count in counted[:3]] + ["others"] * (len(counted) > 3)
+    return f", {len(found.skipped)} passed over ({'; '.join(reasons)})"
+
+
 def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
     mappings = configured(store_mappings_task, spec.tasks)(spec.mapping) if spec.mapping else {}
     found = configured(find_sources_task, spec.tasks)(sources, spec.format, spec.limits, mappings)
@@ -147,7 +157,7 @@ def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
     manifest = configured(write_manifest_task, spec.tasks)(originals)
     new = {one["sha256"] for one in originals if one["stored"]}
     known = {one["sha256"] for one in originals} - new
-    PROGRESS.info("ingestion: %d new files, %d known", len(new), len(known))
+    PROGRESS.info("ingestion: %d new files, %d known%s", len(new), len(known), _passed_over(found))
     return Outcome(
         outputs={
             "manifest": manifest,

@@ -18,7 +18,7 @@ from cybersec_mlops.pipeline.artifacts import show_summary
 from cybersec_mlops.pipeline.compat import thread_runner
 from cybersec_mlops.pipeline.engines import on_engine
 from cybersec_mlops.pipeline.groups import Group, grouped
-from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_phase
+from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, run_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
@@ -197,9 +197,12 @@ def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_i
         flow_run_id=flow_run_id(),
     )
     outcome = run_phase(platform, phase, lambda: _transform(phase, raw_manifest, spec))
+    if reasons := outcome.outputs["quarantine_reasons"]:
+        told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        PROGRESS.warning("%s: %s rows were quarantined: %s", phase.title, f"{outcome.outputs['quarantined']:,}", told)
     facts = ("rows", "quarantined", "quarantine_reasons", "skipped", "labels", "first_ts", "last_ts", "table", "uri")
-    told = {name: outcome.outputs.get(name) for name in facts}
-    show_summary("transformation", run_id, {"set": role, "reused": outcome.reused, **told})
+    summary = {name: outcome.outputs.get(name) for name in facts}
+    show_summary("transformation", run_id, {"set": role, "reused": outcome.reused, **summary})
     return dict(outcome.outputs["manifest"])
 
 

@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.pipeline.loading import loading
@@ -45,17 +45,22 @@ class EmbeddedServer:
     """A Prefect server on loopback, on the SQLite database of a home folder."""
 
     def __init__(self, home: Path) -> None:
-        """Start it; `wait` tells when it answers, so that imports can go on meanwhile."""
+        """Start it; `wait` tells when it answers, so that imports can go on meanwhile.
+
+        Raises
+        ------
+        PlatformError
+            The home cannot be written, or another start there takes too long.
+        """
         self._home = home
-        home.mkdir(parents=True, exist_ok=True)
         # One at a time: two first starts on one database would both try to create its tables.
-        self._lock = (home / "starting.lock").open("w")
+        self._lock = _opened(home / "starting.lock", "w")
         with waiting_for(f"another run that starts its Prefect server in {home}"):
             _lock(self._lock)
+        self._log = _opened(home / "server.log", "a")
         listening = socket.create_server(("127.0.0.1", 0))
         listening.set_inheritable(True)
         self.api_url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-        self._log = (home / "server.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(listening.fileno()), str(os.getpid())],
             env={**os.environ, **QUIET, **self._server_environment()},
@@ -139,6 +144,17 @@ class EmbeddedServer:
                 self._process.kill()
                 self._process.wait()
         self._log.close()
+
+
+def _opened(path: Path, mode: str) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cast(TextIO, path.open(mode))
+    except OSError as error:
+        raise PlatformError(
+            f"the embedded Prefect server cannot write to {path}: {error.strerror}",
+            hint="set CYBERSEC_MLOPS_HOME to a folder that can be written and has room",
+        ) from None
 
 
 def _lock(file: TextIO) -> None:

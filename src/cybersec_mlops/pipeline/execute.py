@@ -166,6 +166,7 @@ def perform(
     with ending_on_sigterm():
         try:
             ready = spec()
+            ready.require_utf8()
             with prefect_server(verbose=verbose) as session:
                 from cybersec_mlops.pipeline import executors
                 from cybersec_mlops.pipeline.phase import new_run_id

@@ -72,7 +72,10 @@ def import_bundle(platform: Platform, path: Path) -> Reference:
     sha256 = hashlib.sha256(data).hexdigest()
     if (public := public_keys(platform.settings)) is not None:
         _verify_file(path, data, public)
-    read_bundle(data)
+    try:
+        read_bundle(data)
+    except DataError as error:
+        raise DataError(error.message, source=str(path), hint=error.hint) from None
     stored = platform.layers.models.put_bytes(f"bundles/{sha256[:2]}/{sha256}.zip", data)
     if (signature := _signature_beside(path)) is not None:
         platform.layers.models.put_bytes(signature_key(stored, platform), signature, overwrite=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from cybersec_mlops.errors import ConfigError, DataError
-from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.objects import MOVED, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Layers:
         for store in self.stores().values():
             if uri.startswith(f"{store.url}/"):
                 return store
-        raise DataError(f"{uri} is in none of the four layers", hint="check the store URL; it may have been changed")
+        raise DataError(f"{uri} is in none of the four layers", hint=MOVED)
 
     def ensure(self) -> None:
         """Make what is missing (see `ObjectStore.ensure`)."""

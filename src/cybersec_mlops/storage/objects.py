@@ -37,6 +37,9 @@ READ_LIMIT_BYTES: Final = 256 << 20
 _memories: dict[str, MemoryStore] = {}
 
 
+MOVED: Final = "it was written to another store: check the store URL, or link the old folder's name to where it is now"
+
+
 class ObjectStore:
     """The objects below one URL.
 
@@ -140,7 +143,7 @@ class ObjectStore:
             The location belongs to another store, or would leave this one.
         """
         if not uri.startswith(f"{self.url}/"):
-            raise DataError(f"{uri} is not in {self.url}", hint="it was written to another store; check the store URL")
+            raise DataError(f"{uri} is not in {self.url}", hint=MOVED)
         key = uri[len(self.url) + 1 :]
         self.uri(key)
         return key

@@ -76,12 +76,14 @@ def fit_detector(
     matrix = encoder.encode(train)
     booster = _fit_booster(train, matrix, spec, fitted) if labelled else None
     detector = assemble(train, matrix, encoder, spec, booster, benign & fitted, calibration)
-    facts = {
+    facts: dict[str, Any] = {
         "mode": "supervised and benign-only" if labelled else "benign-only",
         "background_rows": rows - train.height,
         "fitted_rows": int(fitted.sum()),
         "dropped_features": dropped,
     }
+    if unknown := [name for name in spec.drop_features if name not in train.columns]:
+        facts["warnings"] = [f"drop_features names {unknown}, which these rows do not have: it dropped nothing"]
     report = {"rows": rows, **describe(train, detector, spec, calibration), **facts}
     return FittedDetector(detector, {**report, "seconds": round(time.perf_counter() - started, 3)})
 

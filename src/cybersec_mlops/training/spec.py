@@ -5,7 +5,7 @@ This module is light on purpose (pydantic only): the command line imports it to 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,7 @@ class TrainingSpec(BaseModel):
     0.01
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of every random choice."""
@@ -66,7 +66,7 @@ class TrainingSpec(BaseModel):
     novelty_trim: float = Field(default=0.1, ge=0, lt=0.5)
     """Where no row has a label: share of rows, the most isolated, that the novelty detector is not fitted on."""
 
-    hidden: tuple[int, ...] = Field(default=(64, 16, 64), min_length=1, max_length=7)
+    hidden: tuple[Annotated[int, Field(ge=1, le=4_096)], ...] = Field(default=(64, 16, 64), min_length=1, max_length=7)
     """Widths of the autoencoder's hidden layers."""
 
     epochs: int = Field(default=20, ge=1, le=1_000)

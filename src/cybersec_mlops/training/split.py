@@ -78,7 +78,10 @@ def split(frame: pl.DataFrame, spec: TrainingSpec) -> Split:
         When no boundary in time leaves both classes on both sides, or there are too few different rows to split.
     """
     if frame.height < 2:
-        raise DataError(f"{frame.height} rows cannot be split into train and test, expected at least 2")
+        raise DataError(
+            f"{frame.height} rows cannot be split into train and test, expected at least 2",
+            hint="add logs, or name what to evaluate on with --test",
+        )
     timed = frame.height - frame["ts"].null_count() if "ts" in frame.columns else 0
     if spec.split == "time" and timed == 0:
         raise DataError(

@@ -22,7 +22,7 @@ Window = Annotated[int, Field(gt=0, le=3600)]
 class TransformationSpec(BaseModel):
     """Parameters of the transformation; part of the key of its result."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
     """IANA name of the zone of times that do not say theirs (CICFlowMeter's); Zeek's and Suricata's do."""
