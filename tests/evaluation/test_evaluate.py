@@ -99,6 +99,22 @@ def test_a_champion_scores_the_same_rows(job: EvaluationJob, layers: Layers, tmp
     assert not assessed["promoted"], "a model is not better than itself"
 
 
+def test_a_champion_says_nothing_of_rows_that_it_was_trained_on(
+    job: EvaluationJob, layers: Layers, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    champion = train(job.train, layers.silver, layers.models, tmp_path, spec=TRAINING, holdout=False, code={}).bundle
+    met = replace(job, champion=champion, champion_version=1)
+    scored = score_test(met, layers, tmp_path)
+    rows = pl.read_parquet(layers.eval.get_bytes(layers.eval.key(scored.uri)))
+    assert rows["champion_score"].null_count() == rows.height > 0
+    assessed = assess(met, scored, layers, tmp_path)
+    assert not assessed["promoted"]
+    labelled = rows["is_attack"].count()
+    assert any(f"trained on {labelled:,} of the {labelled:,}" in reason for reason in assessed["reasons"])
+
+
 def test_what_a_result_depends_on_is_in_its_inputs(job: EvaluationJob) -> None:
     assert job.inputs == (job.bundle, job.train)
     assert job.parameters["evaluation"]["resamples"] == 50

@@ -11,7 +11,7 @@ import pytest
 from cybersec_mlops.evaluation.baselines import Baseline
 from cybersec_mlops.evaluation.bootstrap import Estimate
 from cybersec_mlops.evaluation.findings import Finding
-from cybersec_mlops.evaluation.gate import Comparison, compare, decide
+from cybersec_mlops.evaluation.gate import Comparison, Opponent, compare, decide
 from cybersec_mlops.evaluation.metrics import Metrics, measure
 from cybersec_mlops.evaluation.spec import EvaluationSpec, GateSpec
 
@@ -21,6 +21,7 @@ SEVERE = Finding("known_shortcut", "severe", ("unsw_sttl", "unsw_dttl"), 0.9, No
 BETTER = Estimate(0.05, 0.02, 0.08)
 NOISE = Estimate(0.01, -0.02, 0.04)
 WORSE = Estimate(-0.05, -0.08, -0.02)
+CHAMPION = Opponent("7", rows=9_000)
 
 
 @pytest.fixture(scope="module")
@@ -87,32 +88,50 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], bool, str]] = {
     "as good as a stump": ({}, {"baselines": [baseline(NOISE), baseline(BETTER)]}, True, "within noise"),
     "better than the champion": (
         {},
-        {"comparison": comparison(BETTER), "champion_version": "7"},
+        {"comparison": comparison(BETTER), "champion": CHAMPION},
         True,
         "better than champion 7",
     ),
     "noise above the champion": (
         {},
-        {"comparison": comparison(NOISE), "champion_version": "7"},
+        {"comparison": comparison(NOISE), "champion": CHAMPION},
         False,
         "by more than noise",
     ),
     "worse than the champion": (
         {},
-        {"comparison": comparison(WORSE), "champion_version": "7"},
+        {"comparison": comparison(WORSE), "champion": CHAMPION},
         False,
         "by more than noise",
     ),
     "better, but not by enough": (
         {},
-        {"comparison": comparison(BETTER), "champion_version": "7", "gate": {"min_difference": 0.03}},
+        {"comparison": comparison(BETTER), "champion": CHAMPION, "gate": {"min_difference": 0.03}},
         False,
         "by more than",
     ),
-    "a champion and no labels": ({}, {"champion_version": "7"}, False, "Nothing shows"),
+    "a champion and no labels": ({}, {"champion": CHAMPION}, False, "the test set has no two classes"),
+    "a champion that was trained on all test rows": (
+        {},
+        {"champion": Opponent("7", rows=9_000, seen=9_000)},
+        False,
+        "was trained on 9,000 of the 9,000 labelled test rows. Give rows that neither has seen",
+    ),
+    "a champion that knows all attacks": (
+        {},
+        {"champion": Opponent("7", rows=9_000, seen=1_000)},
+        False,
+        "and the other 8,000 have no two classes",
+    ),
+    "better on what the champion does not know": (
+        {},
+        {"comparison": comparison(BETTER), "champion": Opponent("7", rows=9_000, seen=1_000)},
+        True,
+        "on the 8,000 of 9,000 rows that it was not trained on",
+    ),
     "better but leaking": (
         {},
-        {"comparison": comparison(BETTER), "champion_version": "7", "findings": [SEVERE]},
+        {"comparison": comparison(BETTER), "champion": CHAMPION, "findings": [SEVERE]},
         False,
         "nobody accepted",
     ),

@@ -53,6 +53,17 @@ class Comparison:
     champion_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """The current champion, and how many of the labelled rows it knows."""
+
+    version: str
+    rows: int
+    """Labelled test rows."""
+    seen: int = 0
+    """Those among them that it was trained on: they say nothing of it, and nothing is compared by them."""
+
+
 def compare(
     labelled: pl.DataFrame,
     challenger: FloatArray,
@@ -95,7 +106,7 @@ def decide(
     *,
     baselines: Sequence[Baseline] = (),
     comparison: Comparison | None = None,
-    champion_version: str | None = None,
+    champion: Opponent | None = None,
 ) -> Decision:
     """Decide whether the challenger becomes champion.
 
@@ -111,14 +122,14 @@ def decide(
         Trivial detectors on the same rows; they judge a first model.
     comparison : Comparison, optional
         Against the current champion; None where there is none, or nothing to compare by.
-    champion_version : str, optional
+    champion : Opponent, optional
         The current champion, None where there is none.
     """
     checks = [_false_positives(spec, metrics), _leakage(spec, findings)]
-    if champion_version is None:
+    if champion is None:
         checks += [_better_than_chance(metrics), _better_than_trivial(baselines)]
     else:
-        checks.append(_better_than_champion(spec, comparison, champion_version))
+        checks.append(_better_than_champion(spec, comparison, champion))
     return Decision(all(check.passed is not False for check in checks), tuple(checks))
 
 
@@ -213,18 +224,27 @@ def _better_than_trivial(baselines: Sequence[Baseline]) -> Check:
     )
 
 
-def _better_than_champion(spec: GateSpec, comparison: Comparison | None, version: str) -> Check:
-    name = "better_than_champion"
+def _better_than_champion(spec: GateSpec, comparison: Comparison | None, champion: Opponent) -> Check:
+    name, left = "better_than_champion", champion.rows - champion.seen
     if comparison is None:
-        text = f"Nothing shows that it is better than champion {version}: the test set has no two classes with labels."
-        return Check(name, False, text)
+        why = "the test set has no two classes with labels."
+        if champion.seen:
+            others = f", and the other {left:,} have no two classes" if left else ""
+            why = (
+                f"it was trained on {champion.seen:,} of the {champion.rows:,} labelled test rows{others}. "
+                "Give rows that neither has seen with --test."
+            )
+        return Check(name, False, f"Nothing shows that it is better than champion {champion.version}: {why}")
     lead = comparison.difference
     passed = lead.low > spec.min_difference
     words = "better than" if passed else "not better, by more than noise, than"
     metric = comparison.metric.replace("_", " ").replace("roc auc", "ROC-AUC")
+    which = (
+        "the same rows" if not champion.seen else f"the {left:,} of {champion.rows:,} rows that it was not trained on"
+    )
     return Check(
         name,
         passed,
-        f"It is {words} champion {version} on the same rows: {metric} {comparison.challenger.value:.4f} against "
+        f"It is {words} champion {champion.version} on {which}: {metric} {comparison.challenger.value:.4f} against "
         f"{comparison.champion.value:.4f}, a difference of {lead.value:+.4f} ({lead.low:+.4f} to {lead.high:+.4f}).",
     )
