@@ -43,6 +43,31 @@ def test_matrices_are_multiplied_on_one_thread_unless_told_otherwise(given: dict
     assert int(done.stdout.split()[-1]) == min(threads, os.cpu_count() or 1)
 
 
+def test_a_terminal_that_is_not_utf8_gets_escapes(tmp_path: Path) -> None:
+    (tmp_path / "caf\u00e9.log").write_text("no log")
+    command = [sys.executable, "-m", "cybersec_mlops.cli", "inspect", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert rb"caf\xe9.log" in done.stdout
+    assert b"Error" not in done.stderr
+
+
+def test_the_folder_of_simulated_logs_is_shown_as_text(tmp_path: Path) -> None:
+    folder = tmp_path / "a\x1b[2Jb"
+    shown = CliRunner().invoke(app, ["simulate", str(folder), "--connections", "500"])
+    assert shown.exit_code == 0
+    assert "\x1b" not in shown.stdout
+    assert "a\\x1b[2Jb" in shown.stdout
+
+
+def test_an_error_is_a_json_document_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CYBERSEC_MLOPS_HOME", str(tmp_path))
+    for command in (["inspect", str(tmp_path / "none")], ["show", "nothing"]):
+        shown = CliRunner().invoke(app, [*command, "--json"])
+        assert shown.exit_code != 0
+        assert set(json.loads(shown.stdout)["error"]) == {"kind", "message", "hint"}
+
+
 def test_a_glob_after_test_stays_in_the_test_set() -> None:
     assert spread_test_sources(["run", "a", "--test", "b", "c"]) == ["run", "a", "--test", "b", "--test", "c"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -66,6 +67,9 @@ Test = Annotated[str | None, typer.Option("--test", metavar="URI", help="The sam
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; the process ends with the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 gets escapes, and not an error
+            stream.reconfigure(errors="backslashreplace")
     tune_malloc()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning, where ours have other work
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -264,12 +268,13 @@ def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbo
     performed: Performed = perform(executor, spec, verbose=verbose, **inputs)
     if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
         print_traceback(performed.error)
-    if as_json:
-        typer.echo(json.dumps(performed.document, allow_nan=False))
-    else:
-        print_run(performed.document, performed.places)
-    if performed.error is not None:
-        print_error(performed.document["error"])
+    with ending_with_exit_code():
+        if as_json:
+            typer.echo(json.dumps(performed.document, allow_nan=False))
+        else:
+            print_run(performed.document, performed.places)
+        if performed.error is not None:
+            print_error(performed.document["error"])
     performed.leave()
 
 
@@ -285,7 +290,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Tell what each file is and what would become of its rows; nothing is ingested."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.commands.inspection import inspect_document, print_inspected
         from cybersec_mlops.config import RunSpec, Settings
         from cybersec_mlops.ingestion.inspect import inspect_sources
@@ -321,7 +326,8 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Write labelled SYNTHETIC traffic, for demos and load tests."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
+        from cybersec_mlops.ingestion.rejected import printable
         from cybersec_mlops.simulate.simulate import simulate as write
 
         made = write(
@@ -340,7 +346,8 @@ def simulate(
         typer.echo(
             json.dumps({"synthetic": True, **facts})
             if as_json
-            else f"SYNTHETIC: {made.connections} connections, {sum(made.attacks.values())} of them attacks, in {folder}"
+            else f"SYNTHETIC: {made.connections} connections, {sum(made.attacks.values())} of them attacks, "
+            f"in {printable(str(folder))}"
         )
 
 
@@ -349,7 +356,7 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20, as_json: Json = False
 ) -> None:
     """List the runs in the audit."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.pipeline.platform import open_platform
         from cybersec_mlops.presentation import print_runs
 
@@ -372,7 +379,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a run: phases, artefacts, metrics, lineage."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.commands.reports import save_report
         from cybersec_mlops.pipeline.platform import open_platform
         from cybersec_mlops.pipeline.result import describe_run

@@ -34,6 +34,13 @@ def test_what_nobody_expected_is_a_sentence_as_well(capsys: pytest.CaptureFixtur
     assert "--debug" in shown.err
 
 
+def test_a_machine_gets_the_error_as_a_document(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), ending_with_exit_code(as_json=True):
+        raise DataError("no rows", source="conn.log", hint="look")
+    told = {"kind": "data", "message": "conn.log: no rows", "hint": "look"}
+    assert json.loads(capsys.readouterr().out) == {"error": told}
+
+
 @pytest.mark.parametrize("end", [typer.Exit(3), typer.Abort(), BrokenPipeError()])
 def test_an_end_is_an_end(end: Exception) -> None:
     with pytest.raises(type(end)) as ended, ending_with_exit_code():

@@ -25,7 +25,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Walk the whole chain: is every row as it was written, in its place, and none missing? Ends with 3 if not."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         expected = [parse_head(text) for text in expect or ()]
         audit = open_audit()
         faults = audit.verify(expected=expected)
@@ -75,7 +75,7 @@ def parse_head(text: str) -> Head:
 @app.command()
 def head(as_json: Json = False) -> None:
     """Print where the chain ends. Note it elsewhere: it proves later that no row was cut off."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         found = open_audit().head()
         if as_json:
             print_json({"head": str(found), "rows": found.id, "hash": found.hash})
@@ -95,7 +95,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Tell where a thing came from and what it led to: data, times, parameters, code, models, reports."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.audit.lineage import trace as follow
         from cybersec_mlops.commands.lineage import Manifests, trace_document
         from cybersec_mlops.pipeline.platform import open_platform
@@ -120,7 +120,7 @@ def migrate(
     as_json: Json = False,
 ) -> None:
     """Bring the database to the schema of this version; run it as the owner of the tables."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.audit.schema import SCHEMA_VERSION
         from cybersec_mlops.config import Settings
         from cybersec_mlops.pipeline.platform import prepare_database

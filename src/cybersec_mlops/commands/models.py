@@ -29,7 +29,7 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """List the registered versions, oldest first."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.audit.registry import REGISTRATION
         from cybersec_mlops.presentation import print_models
 
@@ -46,7 +46,7 @@ def list_models(
 @app.command()
 def show(dataset: Dataset, version: Version = "champion", as_json: Json = False) -> None:
     """Show a version: bundle, metrics, and every change of its aliases."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.audit.registry import PROMOTION
         from cybersec_mlops.presentation import print_model
 
@@ -74,7 +74,7 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Let a version be the champion, whatever the gate said. Audited."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         registry = _registry()
         _bear(registry, registry.get(dataset, version), alias, reason, as_json=as_json)
 
@@ -87,7 +87,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Give the champion's place back to an earlier version. Audited."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         registry = _registry()
         champion = registry.champion(dataset)
         if champion is None:
@@ -109,7 +109,7 @@ def rollback(
 @app.command()
 def sign(dataset: Dataset, version: Version = "champion", as_json: Json = False) -> None:
     """Sign a version's bundle with the private key of CYBERSEC_MLOPS_SIGNING_KEY_FILE."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.pipeline.phase import new_run_id
         from cybersec_mlops.pipeline.platform import open_platform
         from cybersec_mlops.pipeline.signing import sign_bundle, signature_key
@@ -137,7 +137,7 @@ def keygen(
     as_json: Json = False,
 ) -> None:
     """Make a key pair for signing bundles: bundle-signing.key (keep it apart) and bundle-signing.pub."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         from cybersec_mlops.training.signature import fingerprint, generate_keys
 
         private, public = generate_keys()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cybersec_mlops.commands.session import Json
+from cybersec_mlops.commands.session import Json, ending_with_exit_code
 from cybersec_mlops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,13 +66,14 @@ def score(
     performed = perform("execute_score", spec, verbose=verbose, describe=scoring_document)
     if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
         print_traceback(performed.error)
-    if as_json:
-        typer.echo(json.dumps(performed.document, allow_nan=False))
-    elif performed.error is None:
-        from cybersec_mlops.commands.scored import print_outcome
-        from cybersec_mlops.pipeline.platform import open_platform
+    with ending_with_exit_code():
+        if as_json:
+            typer.echo(json.dumps(performed.document, allow_nan=False))
+        elif performed.error is None:
+            from cybersec_mlops.commands.scored import print_outcome
+            from cybersec_mlops.pipeline.platform import open_platform
 
-        print_outcome(performed.document, open_platform().layers, to_stdout=out == "-")
-    if performed.error is not None:
-        print_error(performed.document["error"])
+            print_outcome(performed.document, open_platform().layers, to_stdout=out == "-")
+        if performed.error is not None:
+            print_error(performed.document["error"])
     performed.leave()

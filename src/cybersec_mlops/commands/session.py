@@ -26,24 +26,43 @@ def new_group(name: str, text: str) -> typer.Typer:
 
 
 @contextlib.contextmanager
-def ending_with_exit_code() -> Iterator[None]:
-    """End a command that runs no flow with the error's sentence and its exit code."""
-    from cybersec_mlops.presentation import print_error
+def ending_with_exit_code(*, as_json: bool = False) -> Iterator[None]:
+    """End a command with the error's sentence and its exit code, whatever the error.
 
+    Parameters
+    ----------
+    as_json : bool
+        Tell it in one JSON document on stdout as well, under ``error``.
+    """
     try:
         yield
-    except CybersecMlopsError as error:
-        if os.environ.get("CYBERSEC_MLOPS_DEBUG"):
-            raise
-        print_error({"kind": error.kind, "message": error.message, "hint": error.hint or None})
-        raise typer.Exit(error.exit_code) from None
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise
     except Exception as error:
         if os.environ.get("CYBERSEC_MLOPS_DEBUG"):
             raise
-        print_error({"message": f"{type(error).__name__}: {error}", "hint": "`cybersec-mlops --debug` tells where"})
-        raise typer.Exit(CybersecMlopsError.exit_code) from None
+        raise typer.Exit(_told(error, as_json=as_json)) from None
+
+
+def _told(error: Exception, *, as_json: bool) -> int:
+    """Tell an error, return the exit code."""
+    from cybersec_mlops.presentation import print_error
+
+    told: dict[str, str | None] = {
+        "kind": "internal",
+        "message": f"{type(error).__name__}: {error}",
+        "hint": _DEBUG_HINT,
+    }
+    if isinstance(error, CybersecMlopsError):
+        told = {"kind": error.kind, "message": error.message, "hint": error.hint or None}
+    if as_json:
+        with contextlib.suppress(OSError):  # of a full disk, which may be the error
+            print_json({"error": told})
+    print_error(told)
+    return error.exit_code if isinstance(error, CybersecMlopsError) else CybersecMlopsError.exit_code
+
+
+_DEBUG_HINT = "`cybersec-mlops --debug` tells where"
 
 
 def print_json(value: Any) -> None:

@@ -26,7 +26,7 @@ Folder = Annotated[
 @app.command()
 def up(folder: Folder = None, as_json: Json = False) -> None:
     """Start the servers and print the environment to export: eval "$(cybersec-mlops stack up)"."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         stack = _stack(folder)
         from cybersec_mlops.pipeline.platform import prepare_database
         from cybersec_mlops.stack.local import AUDIT_ROLE
@@ -51,7 +51,7 @@ def up(folder: Folder = None, as_json: Json = False) -> None:
 @app.command()
 def status(folder: Folder = None, as_json: Json = False) -> None:
     """Say which server runs and answers; ends with 4 when one does not."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         stack = _stack(folder)
         servers = stack.status()
         if as_json:
@@ -70,7 +70,7 @@ def status(folder: Folder = None, as_json: Json = False) -> None:
 @app.command()
 def down(folder: Folder = None, as_json: Json = False) -> None:
     """End the servers; their data and passwords stay."""
-    with ending_with_exit_code():
+    with ending_with_exit_code(as_json=as_json):
         stack = _stack(folder)
         ended = stack.down()
         if as_json:
