@@ -14,7 +14,6 @@ from cybersec_mlops.audit.events import Head, StoredEvent
 from cybersec_mlops.errors import CybersecMlopsError
 from cybersec_mlops.pipeline.manifests import references_inside
 from cybersec_mlops.pipeline.phase import references_in
-from cybersec_mlops.storage.silver import table_name
 from fault_world import DATASET, LIMIT_S, PHASES, Case, Ended
 
 EXPECTED_CODES: Final = (0, 2, 3, 4, 5, 130, 137, 143)
@@ -144,7 +143,7 @@ def _differences(case: Case, second: Ended) -> Iterator[str]:
 def _rows(case: Case, second: Ended) -> Iterator[str]:
     """Give what is wrong with the rows that a reader of the SILVER table gets."""
     wanted = second.document["phases"]["transformation"]["rows"]
-    table = table_name("silver", DATASET)
+    table = f"silver.{DATASET}"
     for event in case.audit.events(run_id=second.document["run_id"], phase="transformation"):
         if not event.outputs:
             continue

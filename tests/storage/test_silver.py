@@ -15,7 +15,7 @@ from cybersec_mlops.connections import CONNECTION_SCHEMA, LABEL_SCHEMA, PROVENAN
 from cybersec_mlops.errors import ConfigError, DataError, PlatformError
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
-from cybersec_mlops.storage.silver import SilverCatalog, Snapshot, table_name
+from cybersec_mlops.storage.silver import SilverCatalog, Snapshot
 
 SCHEMA: dict[str, pl.DataType] = {"n": pl.Int64(), "ts": pl.Datetime("us", "UTC"), "kdd_rate": pl.Float64()}
 MOMENT = datetime(2017, 7, 7, 15, 30, 0, 1, tzinfo=UTC)
@@ -217,10 +217,3 @@ def test_a_wrong_password_is_said_and_not_shown(postgres_url: str) -> None:
 
 def test_snapshots_are_values() -> None:
     assert Snapshot("silver.x", 1, "t", 2, "u") == Snapshot("silver.x", 1, "t", 2, "u")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "expected"), [("Ünï-Cöde", "silver.n_c_de"), ("", "silver.d_"), ("a" * 300, f"silver.{'a' * 100}")]
-)
-def test_table_names_are_identifiers(dataset: str, expected: str) -> None:
-    assert table_name("silver", dataset) == expected

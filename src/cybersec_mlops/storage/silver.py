@@ -52,18 +52,6 @@ class Snapshot:
     """Where the table is."""
 
 
-def table_name(namespace: str, dataset: str) -> str:
-    """Return the table of a dataset.
-
-    >>> table_name("silver", "CIC-IDS 2017")
-    'silver.cic_ids_2017'
-    >>> table_name("silver", "007")
-    'silver.d_007'
-    """
-    word = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")[:100]
-    return f"{namespace}.{word if word[:1].isalpha() else f'd_{word}'}"
-
-
 class SilverCatalog:
     """The tables of the namespaces ``silver`` and ``quarantine``."""
 
@@ -99,7 +87,7 @@ class SilverCatalog:
         Parameters
         ----------
         table : str
-            ``namespace.name``, see `table_name`.
+            ``namespace.name``.
         parts : sequence of Reference
             Parquet objects of the silver store; none for an empty table.
         tag : str
