@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import lzma
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from cybersec_mlops.errors import DataError, PlatformError
 from cybersec_mlops.ingestion.ingest import find_sources, ingest, open_original, store_original
 from cybersec_mlops.ingestion.limits import Limits, applied
-from cybersec_mlops.ingestion.originals import object_key, read_manifest, receipt_key
+from cybersec_mlops.ingestion.originals import object_key, read_manifest, receipt_key, same_content
 from cybersec_mlops.ingestion.sources import Source, expand
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -69,6 +70,19 @@ def test_the_same_bytes_are_stored_once_under_any_name(raw: ObjectStore, tmp_pat
     assert again == reference
     assert not repeated[0].stored
     assert keys(raw) == before
+
+
+def test_a_file_in_another_compression_has_the_same_content(raw: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "conn.log").write_bytes(CONN)
+    (tmp_path / "conn.log.gz").write_bytes(gzip.compress(CONN, 1, mtime=0))
+    (tmp_path / "conn.log.xz").write_bytes(lzma.compress(CONN))
+    (tmp_path / "other.log").write_bytes(CONN + CONN.splitlines(keepends=True)[-1])
+    _, originals, _ = ingest([str(tmp_path)], raw)
+    plain, *packed, other = originals
+    assert plain.content == plain.sha256
+    assert {one.content for one in packed} == {plain.content} != {other.content}
+    again = {one.source_name: plain.source_name for one in packed}
+    assert same_content(originals) == same_content([*originals, plain]) == again
 
 
 def test_a_damaged_object_is_written_again(raw: ObjectStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ def test_new_files_of_a_folder_are_stored_and_told(
     shutil.copytree(folder, other)
     at_once = data_ingestion_flow(RunSpec(sources=(str(other),), dataset="d"), "r3")
     assert at_once["train"] == grown["train"]
+
+
+def test_a_log_beside_its_compressed_copy_is_told(
+    prefect_api: str, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write_log(folder / "conn.log", [line(1)])
+    (folder / "conn.log.gz").write_bytes(gzip.compress((folder / "conn.log").read_bytes()))
+    with caplog.at_level("WARNING", "cybersec_mlops.progress"):
+        data_ingestion_flow(RunSpec(sources=(str(folder),), dataset="d"), "r1")
+    assert f"{folder / 'conn.log.gz'} has the content of {folder / 'conn.log'}" in caplog.text
+    told = platform.audit.events(run_id="r1")[-1].outputs
+    assert told["same_content"] == {str(folder / "conn.log.gz"): str(folder / "conn.log")}
 
 
 def test_a_store_that_fails_between_two_files_of_a_task_changes_nothing_of_what_is_told(

@@ -6,6 +6,7 @@ how far it could be read. A further kind of compression is one entry in `_KINDS`
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zlib
 from collections.abc import Callable
@@ -99,6 +100,8 @@ class Decompressed(io.RawIOBase):
         The file as it is stored, at its beginning.
     source : str
         Its name, for errors.
+    hashed : bool
+        Hash the content of a compressed file, see `sha256`.
 
     Raises
     ------
@@ -106,7 +109,7 @@ class Decompressed(io.RawIOBase):
         A kind of compression that is not supported; while reading: the stream ends early, is damaged, or is a bomb.
     """
 
-    def __init__(self, stream: BinaryIO, *, source: str) -> None:
+    def __init__(self, stream: BinaryIO, *, source: str, hashed: bool = False) -> None:
         super().__init__()
         self._stream, self._source, self._limits = stream, source, current()
         self._data = stream.read(PIECE_BYTES)
@@ -120,6 +123,12 @@ class Decompressed(io.RawIOBase):
             raise self._unsupported(f"is compressed with {self.compression}, which is not supported yet")
         self._member = self._kind.decompressor() if self._kind and self._kind.decompressor else None
         self._ended = False
+        self._digest = hashlib.sha256() if hashed and self.compression != NONE else None
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash of the content so far; None of a file that is not compressed, which has its own."""
+        return None if self._digest is None else self._digest.hexdigest()
 
     @property
     def lines(self) -> int:
@@ -151,6 +160,8 @@ class Decompressed(io.RawIOBase):
         self.bytes += len(found)
         self.newlines += int(np.count_nonzero(np.frombuffer(found, np.uint8) == _NEWLINE))  # thrice as fast as `count`
         self.last = found[-1:] or self.last
+        if self._digest is not None:
+            self._digest.update(found)
         if self.compression != NONE:
             check_growth(self.bytes, self.stored_bytes, self._source, self._limits)
 

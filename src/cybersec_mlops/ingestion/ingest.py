@@ -212,7 +212,7 @@ def _inspected(
     mappings: Sequence[NamedMapping],
 ) -> Original:
     with source.open() as file, passing(_chunks(file, source)) as pieces, HashedReader(pieces) as hashing:
-        content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name)
+        content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name, hashed=True)
         beginning = io.BufferedReader(content, HEAD_BYTES)  # kept, since it closes the content when it goes
         head = read_head(beginning)
         found = what_is(head, format=format, mappings=mappings)
@@ -236,6 +236,7 @@ def _inspected(
         notes=answer.notes,
         mapping=next((one.sha256 for one in mappings if one.reader.name == answer.format), None),
         shared=tuple(piece.hex() for piece in answer.shared),
+        content=content.sha256 or sha256,
     )
 
 

@@ -46,6 +46,8 @@ class Original:
     """SHA-256 of the mapping that explains it, where one does."""
     shared: tuple[str, ...] = ()
     """What reading the run's other originals of this format may need (`Recognition.shared`), in hexadecimal."""
+    content: str = ""
+    """SHA-256 of its decompressed content."""
     stored: bool = False
     """Whether this run wrote it; False where RAW had it."""
 
@@ -168,6 +170,20 @@ def share(originals: Iterable[Original]) -> tuple[Original, ...]:
             pieces.setdefault(original.format, set()).update(original.shared)
     shared = {name: tuple(sorted(found)[:MAX_SHARED]) for name, found in pieces.items()}
     return tuple(replace(one, shared=shared[one.format]) if one.format in shared else one for one in originals)
+
+
+def same_content(originals: Iterable[Original]) -> dict[str, str]:
+    """Return the names of originals whose content another one has as well, in another compression, and that one's.
+
+    They are different bytes, so that both are stored, and each of their connections counts twice.
+    """
+    first: dict[str, Original] = {}
+    again: dict[str, str] = {}
+    for one in originals:
+        other = first.setdefault(one.content, one) if one.content else one
+        if other.sha256 != one.sha256:
+            again[one.source_name] = other.source_name
+    return again
 
 
 def _json(value: object) -> bytes:

@@ -13,7 +13,7 @@ from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.ingestion.ingest import Found, find_sources, store_original, write_manifest
 from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.mappings import NamedMapping, load_mappings, store_mapping, stored_mapping
-from cybersec_mlops.ingestion.originals import Original
+from cybersec_mlops.ingestion.originals import Original, same_content
 from cybersec_mlops.ingestion.sources import Source
 from cybersec_mlops.pipeline.alerts import ALERTS
 from cybersec_mlops.pipeline.artifacts import show_summary
@@ -25,6 +25,8 @@ from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 
 FLOW_NAME = "data_ingestion_flow"
+TOLD = 3
+"""Files of one content that the terminal names."""
 
 
 @phase_task("store-mappings")
@@ -158,6 +160,9 @@ def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
     new = {one["sha256"] for one in originals if one["stored"]}
     known = {one["sha256"] for one in originals} - new
     PROGRESS.info("ingestion: %d new files, %d known%s", len(new), len(known), _passed_over(found))
+    again = same_content(Original.from_dict(one) for one in originals)
+    for name, other in list(again.items())[:TOLD]:  # the audit names each
+        PROGRESS.warning("%s has the content of %s: each of its connections counts twice; leave one out", name, other)
     return Outcome(
         outputs={
             "manifest": manifest,
@@ -169,6 +174,7 @@ def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
             "formats": sorted({one["format"] for one in originals}),
             "sources": {one["source_name"]: one["sha256"] for one in originals},
             "passed_over": {one.name: one.reason for one in found.skipped},
+            "same_content": again,
             **({"mappings": mappings} if mappings else {}),
         },
         reused=not new,
