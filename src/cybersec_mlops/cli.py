@@ -14,7 +14,7 @@ import typer
 
 from cybersec_mlops import __version__
 from cybersec_mlops.commands import audit, models, scoring, stack
-from cybersec_mlops.commands.session import Json, ending_with_exit_code
+from cybersec_mlops.commands.session import Json, conclude, ending_with_exit_code
 from cybersec_mlops.errors import ConfigError, DataError
 from cybersec_mlops.memory import tune_malloc
 
@@ -261,21 +261,12 @@ def _continue(
 
 def _perform(executor: str, spec: Callable[[], RunSpec], *, as_json: bool, verbose: bool, **inputs: Any) -> None:
     """Run one flow with a Prefect server, print what happened, end with the exit code."""
-    from cybersec_mlops.pipeline.execute import Performed, perform
-    from cybersec_mlops.presentation import print_error, print_run, print_traceback, show_progress
+    from cybersec_mlops.pipeline.execute import perform
+    from cybersec_mlops.presentation import print_run, show_progress
 
     show_progress(verbose=verbose)
-    performed: Performed = perform(executor, spec, verbose=verbose, **inputs)
-    if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
-        print_traceback(performed.error)
-    with ending_with_exit_code():
-        if as_json:
-            typer.echo(json.dumps(performed.document, allow_nan=False))
-        else:
-            print_run(performed.document, performed.places)
-        if performed.error is not None:
-            print_error(performed.document["error"])
-    performed.leave()
+    performed = perform(executor, spec, verbose=verbose, **inputs)
+    conclude(performed, as_json=as_json, show=lambda: print_run(performed.document, performed.places))
 
 
 @app.command()

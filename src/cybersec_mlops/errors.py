@@ -7,6 +7,7 @@ code, and only a `PlatformError` is ever worth a retry.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class CybersecMlopsError(Exception):
@@ -96,3 +97,20 @@ class GateError(CybersecMlopsError):
 
     exit_code = 5
     kind = "gate"
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """Return an error as the JSON that the audit and the command line show.
+
+    >>> describe_error(DataError("no rows", source="conn.log", hint="look"))
+    {'kind': 'data', 'message': 'conn.log: no rows', 'hint': 'look'}
+    """
+    if isinstance(error, CybersecMlopsError):
+        return {"kind": error.kind, "message": error.message, "hint": error.hint or None}
+    if isinstance(error, Exception):
+        return {"kind": "internal", "message": f"{type(error).__name__}: {error}", "hint": None}
+    return {
+        "kind": "interrupted",
+        "message": str(error) or type(error).__name__,
+        "hint": "the next run goes on where this one ended",
+    }

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from cybersec_mlops.commands.session import ending_with_exit_code, open_audit, print_json
-from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, GateError, PlatformError
+from cybersec_mlops.commands.session import conclude, ending_with_exit_code, open_audit, print_json
+from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, GateError, PlatformError, describe_error
+from cybersec_mlops.pipeline.execute import Performed
 
 
 @pytest.mark.parametrize("kind", [ConfigError, DataError, PlatformError, GateError])
@@ -52,6 +53,22 @@ def test_a_debugger_sees_the_error_itself(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CYBERSEC_MLOPS_DEBUG", "1")
     with pytest.raises(DataError), ending_with_exit_code():
         raise DataError("it broke")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_flow_that_failed_ends_with_its_document_or_what_is_shown_and_its_error(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = DataError("no rows", hint="look")
+    performed = Performed({"run_id": "r1", "error": describe_error(error)}, error.exit_code, error, {})
+    shown: list[str] = []
+    with pytest.raises(SystemExit) as ended:
+        conclude(performed, as_json=as_json, show=lambda: shown.append("run"))
+    told = capsys.readouterr()
+    assert ended.value.code == error.exit_code
+    assert shown == ([] if as_json else ["run"])
+    assert "no rows" in told.err
+    assert (json.loads(told.out) if as_json else told.out) == (performed.document if as_json else "")
 
 
 def test_times_are_printed_with_their_zone(capsys: pytest.CaptureFixture[str]) -> None:

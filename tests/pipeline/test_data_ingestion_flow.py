@@ -21,12 +21,16 @@ from cybersec_mlops.pipeline.platform import Platform
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("prefect")]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs" / "conn.log", [line(1)])
+    return tmp_path / "logs"
+
+
 def test_the_same_bytes_are_stored_once(
-    prefect_api: str, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    prefect_api: str, platform: Platform, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    write_log(folder / "conn.log", [line(1)])
     shutil.copy(folder / "conn.log", folder / "again.log")
     (folder / "notes.txt").write_text("hello")
     (folder / ".hidden").write_text("hello")
@@ -68,11 +72,8 @@ def test_new_files_of_a_folder_are_stored_and_told(
 
 
 def test_a_log_beside_its_compressed_copy_is_told(
-    prefect_api: str, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    prefect_api: str, platform: Platform, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    write_log(folder / "conn.log", [line(1)])
     (folder / "conn.log.gz").write_bytes(gzip.compress((folder / "conn.log").read_bytes()))
     with caplog.at_level("WARNING", "cybersec_mlops.progress"):
         data_ingestion_flow(RunSpec(sources=(str(folder),), dataset="d"), "r1")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cybersec_mlops.commands.session import Json, ending_with_exit_code
+from cybersec_mlops.commands.session import Json, conclude
 from cybersec_mlops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ def score(
     from cybersec_mlops.pipeline.delivery import check_target
     from cybersec_mlops.pipeline.execute import perform
     from cybersec_mlops.pipeline.scoring_result import scoring_document
-    from cybersec_mlops.presentation import print_error, print_traceback, show_progress
+    from cybersec_mlops.presentation import show_progress
 
     def spec() -> RunSpec:
         from cybersec_mlops.config import RunSpec
@@ -64,16 +62,12 @@ def score(
 
     show_progress(verbose=verbose)
     performed = perform("execute_score", spec, verbose=verbose, describe=scoring_document)
-    if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
-        print_traceback(performed.error)
-    with ending_with_exit_code():
-        if as_json:
-            typer.echo(json.dumps(performed.document, allow_nan=False))
-        elif performed.error is None:
-            from cybersec_mlops.commands.scored import print_outcome
-            from cybersec_mlops.pipeline.platform import open_platform
 
+    def show() -> None:
+        from cybersec_mlops.commands.scored import print_outcome
+        from cybersec_mlops.pipeline.platform import open_platform
+
+        if performed.error is None:
             print_outcome(performed.document, open_platform().layers, to_stdout=out == "-")
-        if performed.error is not None:
-            print_error(performed.document["error"])
-    performed.leave()
+
+    conclude(performed, as_json=as_json, show=show)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from cybersec_mlops.errors import CybersecMlopsError
+from cybersec_mlops.errors import CybersecMlopsError, describe_error
 
 if TYPE_CHECKING:
     from cybersec_mlops.audit.log import AuditLog
+    from cybersec_mlops.pipeline.execute import Performed
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
 
@@ -48,13 +49,9 @@ def _told(error: Exception, *, as_json: bool) -> int:
     """Tell an error, return the exit code."""
     from cybersec_mlops.presentation import print_error
 
-    told: dict[str, str | None] = {
-        "kind": "internal",
-        "message": f"{type(error).__name__}: {error}",
-        "hint": _DEBUG_HINT,
-    }
-    if isinstance(error, CybersecMlopsError):
-        told = {"kind": error.kind, "message": error.message, "hint": error.hint or None}
+    told = describe_error(error)
+    if not isinstance(error, CybersecMlopsError):
+        told["hint"] = _DEBUG_HINT
     if as_json:
         with contextlib.suppress(OSError):  # of a full disk, which may be the error
             print_json({"error": told})
@@ -63,6 +60,22 @@ def _told(error: Exception, *, as_json: bool) -> int:
 
 
 _DEBUG_HINT = "`cybersec-mlops --debug` tells where"
+
+
+def conclude(performed: Performed, *, as_json: bool, show: Callable[[], None]) -> NoReturn:
+    """End a command that ran a flow: print the document, or what `show` prints, and the error."""
+    from cybersec_mlops.presentation import print_error, print_traceback
+
+    if performed.error is not None and os.environ.get("CYBERSEC_MLOPS_DEBUG"):
+        print_traceback(performed.error)
+    with ending_with_exit_code():
+        if as_json:
+            print_json(performed.document)
+        else:
+            show()
+        if performed.error is not None:
+            print_error(performed.document["error"])
+    performed.leave()
 
 
 def print_json(value: Any) -> None:

@@ -20,16 +20,16 @@ import polars as pl
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.evaluation.baselines import measure_baselines
 from cybersec_mlops.evaluation.bootstrap import Bootstrap
+from cybersec_mlops.evaluation.champion import champion_scores, compare_with_champion
 from cybersec_mlops.evaluation.drift import Drift, measure_drift
 from cybersec_mlops.evaluation.examples import AlertExample, Reason, choose_examples
 from cybersec_mlops.evaluation.findings import Finding
-from cybersec_mlops.evaluation.gate import Comparison, Opponent, compare, decide
+from cybersec_mlops.evaluation.gate import decide
 from cybersec_mlops.evaluation.leakage import audit_leakage
 from cybersec_mlops.evaluation.leave_one_out import LeaveOneOut, leave_one_attack_out
 from cybersec_mlops.evaluation.metrics import Metrics, measure
 from cybersec_mlops.evaluation.model_card import render_model_card
 from cybersec_mlops.evaluation.report import DataReference, ReportInput, accepted, render_report
-from cybersec_mlops.evaluation.seen import seen_rows
 from cybersec_mlops.evaluation.spec import EvaluationSpec
 from cybersec_mlops.storage.layers import Layers
 from cybersec_mlops.storage.reference import Reference
@@ -41,7 +41,6 @@ from cybersec_mlops.transformation.silver import SilverManifest, read_silver
 from cybersec_mlops.transformation.transform import store_parquet
 
 DRIFT_ROWS: Final = 20_000
-CHAMPION_SCORE: Final = "champion_score"
 SHOWN: Final = (
     *("raw_sha256", "raw_line", "ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "proto", "service"),
     *("label", "label_original", "is_attack"),
@@ -123,23 +122,11 @@ def score_test(job: EvaluationJob, layers: Layers, folder: Path) -> Reference:
         raise DataError("the test set has no rows", hint="give --test a source that has connections")
     detector, _ = _read_detector(job.bundle, layers)
     scored = sets.test.select(SHOWN).hstack(detector.score(sets.test))
-    champion = None if job.champion is None else _champion_scores(job.champion, sets.test, layers, folder)
-    if champion is not None:
-        scored = scored.with_columns(champion.alias(CHAMPION_SCORE))
+    if job.champion is not None:
+        champion, manifest = _read_detector(job.champion, layers)
+        told = champion_scores(champion, manifest["provenance"], sets.test, layers.silver, folder)
+        scored = scored if told is None else scored.with_columns(told)
     return store_parquet(scored, "predictions", layers.eval)
-
-
-def _champion_scores(champion: Reference, test: pl.DataFrame, layers: Layers, folder: Path) -> pl.Series | None:
-    """Score the same rows with the champion, null where it was trained on them.
-
-    None where it needs features that they do not have.
-    """
-    detector, manifest = _read_detector(champion, layers)
-    try:
-        scores = detector.score(test)["score"]
-    except DataError:
-        return None
-    return scores.set(seen_rows(test, manifest["provenance"], layers.silver, folder), None)
 
 
 def assess(job: EvaluationJob, predictions: Reference, layers: Layers, folder: Path) -> dict[str, Any]:
@@ -187,7 +174,7 @@ def _report_input(
             spec=spec,
             temporal=sets.split.get("method") == "time",
         )
-    comparison, opponent = _compare(job, scored)
+    comparison, opponent = compare_with_champion(scored, job.champion_version, spec)
     labelled = scored["is_attack"].is_not_null()
     baselines = measure_baselines(
         sets.train,
@@ -275,21 +262,6 @@ def _train_scores(detector: Detector, train: pl.DataFrame, seed: int) -> npt.NDA
 def _probability() -> pl.Expr:
     """Turn the supervised log odds into a probability."""
     return (1.0 / (1.0 + (-pl.col("supervised_score")).exp())).alias("supervised_score")
-
-
-def _compare(job: EvaluationJob, scored: pl.DataFrame) -> tuple[Comparison | None, Opponent | None]:
-    """Compare with the champion where there is one that can score these rows; another one cannot defend its title."""
-    if job.champion is None or CHAMPION_SCORE not in scored.columns:
-        return None, None
-    labelled = scored.filter(pl.col("is_attack").is_not_null())
-    unseen = labelled.filter(pl.col(CHAMPION_SCORE).is_not_null())
-    opponent = Opponent(str(job.champion_version), rows=labelled.height, seen=labelled.height - unseen.height)
-    scores = [unseen[name].to_numpy() for name in ("score", CHAMPION_SCORE)]
-    spec = job.evaluation
-    found = compare(
-        unseen, *scores, champion_version=opponent.version, spec=spec.gate, resamples=spec.resamples, seed=spec.seed
-    )
-    return found, opponent
 
 
 def _describe_split(split: Mapping[str, Any]) -> str:

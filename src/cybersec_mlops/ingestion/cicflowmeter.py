@@ -30,7 +30,7 @@ from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion import cic_columns
 from cybersec_mlops.ingestion.connection_rules import in_seconds
 from cybersec_mlops.ingestion.delimited import Column, Layout
-from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
+from cybersec_mlops.ingestion.labels import ATTACKS, common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.protocols import keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
@@ -53,38 +53,6 @@ _TIME_FORMATS: Final = (
     ("%d/%m/%Y %H:%M", True),
 )
 """Polars formats, and whether the clock has 12 hours without saying which half."""
-
-SPELLINGS: Final = {
-    "dos slowloris": "DoS Slowloris",
-    "dos slowhttptest": "DoS Slowhttptest",
-    "dos hulk": "DoS Hulk",
-    "dos goldeneye": "DoS GoldenEye",
-    "web attack - brute force": "Web Attack - Brute Force",
-    "web attack - xss": "Web Attack - XSS",
-    "web attack - sql injection": "Web Attack - SQL Injection",
-    "dos attacks-slowloris": "DoS Slowloris",
-    "dos attacks-slowhttptest": "DoS Slowhttptest",
-    "dos attacks-hulk": "DoS Hulk",
-    "dos attacks-goldeneye": "DoS GoldenEye",
-    "brute force -web": "Web Attack - Brute Force",
-    "brute force -xss": "Web Attack - XSS",
-    "sql injection": "Web Attack - SQL Injection",
-    "ddos attack-hoic": "DDoS attack-HOIC",
-    "ddos attack-loic-udp": "DDoS attack-LOIC-UDP",
-    "ddos attacks-loic-http": "DDoS attack-LOIC-HTTP",
-    "infiltration": "Infiltration",
-    "infilteration": "Infiltration",
-    "infiltration - portscan": "Infiltration - Portscan",
-    "portscan": "PortScan",
-    "ftp-patator": "FTP-Patator",
-    "ssh-patator": "SSH-Patator",
-    "bot": "Bot",
-    "botnet": "Bot",
-    "ddos": "DDoS",
-    "dos": "DoS",
-    "heartbleed": "Heartbleed",
-}
-"""One spelling for the attacks that the published sets spell in several ways; lower case to it."""
 
 _KEYWORDS: Final = pl.Series("proto", [None, *(keyword(number) for number in range(1, 256))])
 """By the protocol's number, which is looked up by its place."""
@@ -302,4 +270,4 @@ def label_name(text: str) -> str | None:
     folded = word.casefold()
     if folded.endswith("- attempted"):
         return BENIGN
-    return SPELLINGS.get(folded) or common_name(word)
+    return ATTACKS.get(folded) or common_name(word)

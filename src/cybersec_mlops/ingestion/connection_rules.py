@@ -22,6 +22,26 @@ PLAIN_ISO: Final = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 """ISO 8601 without a zone."""
 
 
+_FIRST_MILLISECOND: Final = 1e12
+"""September 2001 in milliseconds; in seconds it would be after the year 9999, which no time of a log is."""
+
+
+def from_milliseconds(times: pl.Series) -> pl.Series:
+    """Return times in seconds where some are milliseconds since 1970, as Zeek writes them with ``JSON::TS_MILLIS``.
+
+    The two cannot be mistaken for each other: milliseconds after 2001 would be seconds after the year 9999.
+
+    >>> from_milliseconds(pl.Series([1547188415.857497, 1547188415857.0, 5e9, None])).to_list()
+    [1547188415.857497, 1547188415.857, 5000000000.0, None]
+    """
+    last = times.max()
+    if not isinstance(last, float) or last < _FIRST_MILLISECOND:
+        return times
+    return pl.select(
+        pl.when(times >= _FIRST_MILLISECOND).then(times / 1e3).otherwise(times).alias(times.name)
+    ).to_series()
+
+
 def in_seconds(value: pl.Expr, per_second: float) -> pl.Expr:
     """Return a duration in seconds, to the microsecond, the same bits whatever rows stand beside it.
 

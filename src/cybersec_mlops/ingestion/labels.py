@@ -26,6 +26,37 @@ UNLABELLED_WORDS: Final = frozenset(
     {"unknown", "no label", "needmanuallabel", "unlabelled", "unlabeled", "-", "?", "(empty)"}
 )
 """What stands where nobody has said whether it is an attack."""
+ATTACKS: Final = {
+    "dos slowloris": "DoS Slowloris",
+    "dos slowhttptest": "DoS Slowhttptest",
+    "dos hulk": "DoS Hulk",
+    "dos goldeneye": "DoS GoldenEye",
+    "web attack - brute force": "Web Attack - Brute Force",
+    "web attack - xss": "Web Attack - XSS",
+    "web attack - sql injection": "Web Attack - SQL Injection",
+    "dos attacks-slowloris": "DoS Slowloris",
+    "dos attacks-slowhttptest": "DoS Slowhttptest",
+    "dos attacks-hulk": "DoS Hulk",
+    "dos attacks-goldeneye": "DoS GoldenEye",
+    "brute force -web": "Web Attack - Brute Force",
+    "brute force -xss": "Web Attack - XSS",
+    "sql injection": "Web Attack - SQL Injection",
+    "ddos attack-hoic": "DDoS attack-HOIC",
+    "ddos attack-loic-udp": "DDoS attack-LOIC-UDP",
+    "ddos attacks-loic-http": "DDoS attack-LOIC-HTTP",
+    "infiltration": "Infiltration",
+    "infilteration": "Infiltration",
+    "infiltration - portscan": "Infiltration - Portscan",
+    "portscan": "PortScan",
+    "ftp-patator": "FTP-Patator",
+    "ssh-patator": "SSH-Patator",
+    "bot": "Bot",
+    "botnet": "Bot",
+    "ddos": "DDoS",
+    "dos": "DoS",
+    "heartbleed": "Heartbleed",
+}
+"""One spelling for the attacks that the published sets spell in several ways; lower case to it."""
 
 
 def one_spelling(text: str) -> str:

@@ -184,9 +184,10 @@ def connections(records: Records) -> pl.DataFrame:
 
 def _flags(records: Records, name: str) -> Ints | None:
     """Return the TCP flags of all packets of one direction, also where YAF tells those of the first one apart."""
-    said = records.number(name)
-    parts = [records.number(name.replace("flags", f"flags_{part}")) for part in ("first", "later")]
-    return said if said is not None else None if parts[0] is None or parts[1] is None else parts[0] | parts[1]
+    if (said := records.number(name)) is not None:
+        return said
+    first, later = (records.number(name.replace("flags", f"flags_{part}")) for part in ("first", "later"))
+    return None if first is None or later is None else first | later
 
 
 def _series(name: str, values: Ints | None, height: int) -> pl.Series:

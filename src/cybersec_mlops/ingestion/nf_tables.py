@@ -17,7 +17,6 @@ from typing import BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
-from cybersec_mlops.ingestion.cicflowmeter import SPELLINGS
 from cybersec_mlops.ingestion.connection_rules import (
     COUNT,
     DURATION,
@@ -28,7 +27,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     not_an_address,
 )
 from cybersec_mlops.ingestion.delimited import Column, Layout
-from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
+from cybersec_mlops.ingestion.labels import ATTACKS, common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.protocols import keyword
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal
@@ -194,4 +193,4 @@ def label_name(text: str) -> str | None:
     """
     word = one_spelling(text)
     folded = word.casefold()
-    return _SPELLINGS.get(folded) or SPELLINGS.get(folded.replace("_", " ")) or common_name(word)
+    return _SPELLINGS.get(folded) or ATTACKS.get(folded.replace("_", " ")) or common_name(word)

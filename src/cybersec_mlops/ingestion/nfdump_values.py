@@ -13,6 +13,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     COUNT,
     DURATION,
     PORT,
+    from_milliseconds,
     in_seconds,
     not_a_duration,
     not_a_time,
@@ -23,7 +24,6 @@ from cybersec_mlops.ingestion.labels import common_name, with_labels
 from cybersec_mlops.ingestion.protocols import ICMP, SPELLINGS, WITH_PORTS
 from cybersec_mlops.ingestion.screening import Rule, missing
 from cybersec_mlops.ingestion.tcp_flags import flag_letters
-from cybersec_mlops.ingestion.zeek_columns import from_milliseconds
 
 ENDS: Final = ("orig", "resp")
 _NUMBER: Final = pl.Float64()

@@ -71,9 +71,6 @@ TELLING: Final = ("conn_state", "orig_bytes", "resp_bytes", "duration", "history
 LAST_SECOND: Final = 4_102_444_800.0
 """The end of 2099: a later time is a fault of the clock or of the file."""
 
-_FIRST_MILLISECOND: Final = 1e12
-"""September 2001 in milliseconds; in seconds it would be after the year 9999, which no time of a log is."""
-
 UNNAMED: Final = "unknown_transport"
 """What Zeek calls protocols that it has no analyser for, since 7.1."""
 
@@ -108,22 +105,6 @@ def seconds_of(texts: pl.Series, timezone: str) -> pl.Series:
     written = parse_times(texts, PLAIN_ISO, timezone).dt.epoch("us")
     seconds = pl.select(in_seconds(pl.lit(written), 1e6)).to_series()
     return pl.select(pl.coalesce(numbers, seconds).alias(texts.name)).to_series()
-
-
-def from_milliseconds(times: pl.Series) -> pl.Series:
-    """Return times in seconds where some are milliseconds since 1970, as Zeek writes them with ``JSON::TS_MILLIS``.
-
-    The two cannot be mistaken for each other: milliseconds after 2001 would be seconds after the year 9999.
-
-    >>> from_milliseconds(pl.Series([1547188415.857497, 1547188415857.0, 5e9, None])).to_list()
-    [1547188415.857497, 1547188415.857, 5000000000.0, None]
-    """
-    last = times.max()
-    if not isinstance(last, float) or last < _FIRST_MILLISECOND:
-        return times
-    return pl.select(
-        pl.when(times >= _FIRST_MILLISECOND).then(times / 1e3).otherwise(times).alias(times.name)
-    ).to_series()
 
 
 def column_of(name: str) -> Column | None:

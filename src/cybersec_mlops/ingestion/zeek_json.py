@@ -21,6 +21,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion import zeek_columns
+from cybersec_mlops.ingestion.connection_rules import from_milliseconds
 from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, objects_only
 from cybersec_mlops.ingestion.lines import Lines
 from cybersec_mlops.ingestion.rejected import Rejected, printable
@@ -102,7 +103,7 @@ def read_rows(
         return None
     if text["ts"].dtype == pl.String():
         frame = frame.with_columns(zeek_columns.seconds_of(text["ts"], timezone))
-    frame = frame.with_columns(zeek_columns.from_milliseconds(frame["ts"]))
+    frame = frame.with_columns(from_milliseconds(frame["ts"]))
     failed = _failed(frame, text, keys)
     frame = _canonical(frame, keys).with_columns(lines.numbers().alias("raw_line"))
     nothing = pl.all_horizontal(pl.col(COLUMNS[key].name).is_null() for key in TELLING)

@@ -16,9 +16,8 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cybersec_mlops.config import Settings
-from cybersec_mlops.errors import CybersecMlopsError
+from cybersec_mlops.errors import CybersecMlopsError, describe_error
 from cybersec_mlops.hidden import HIDDEN
-from cybersec_mlops.pipeline.phase import describe_error
 
 LOG = logging.getLogger("cybersec_mlops.alerts")
 LIMIT: Final = 1500

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from cybersec_mlops.audit.events import StoredEvent
 from cybersec_mlops.config import RunSpec, Settings
-from cybersec_mlops.errors import CybersecMlopsError, GateError
+from cybersec_mlops.errors import CybersecMlopsError, GateError, describe_error
 from cybersec_mlops.pipeline.embedded_server import embedded_server
 from cybersec_mlops.pipeline.loading import import_until, loading
 from cybersec_mlops.pipeline.orchestrator import READY_TIMEOUT_S, server_failure, tell_of_retries, wait_for_api
@@ -204,8 +204,6 @@ def _tell(run_id: str | None, error: BaseException | None, describe: Describe | 
     except CybersecMlopsError as raised:  # the audit is away: tell what is known without it
         error = error or raised
     if error is not None:
-        from cybersec_mlops.pipeline.phase import describe_error
-
         document |= {"status": "failed", "error": describe_error(error)}
     document["run_id"] = run_id
     return Performed(document, _exit_code(document, error), error, places)

@@ -18,10 +18,9 @@ from typing import Any, Final
 
 from cybersec_mlops.audit.events import COPY, PhaseEvent
 from cybersec_mlops.audit.registry import ALIASES, ModelVersion
-from cybersec_mlops.errors import ConfigError, CybersecMlopsError, PlatformError
+from cybersec_mlops.errors import ConfigError, CybersecMlopsError, PlatformError, describe_error
 from cybersec_mlops.pipeline.alerts import ALERTS, clean
 from cybersec_mlops.pipeline.mlflow_facts import PREFIX, RunFacts, facts_of
-from cybersec_mlops.pipeline.phase import describe_error
 from cybersec_mlops.pipeline.platform import Platform, open_platform
 from cybersec_mlops.pipeline.version import code_version
 from cybersec_mlops.storage.reference import Reference

@@ -19,7 +19,7 @@ from typing import Any
 
 from cybersec_mlops.audit.events import PhaseEvent
 from cybersec_mlops.audit.registry import CHAMPION
-from cybersec_mlops.errors import CybersecMlopsError, DataError, GateError
+from cybersec_mlops.errors import DataError, GateError, describe_error
 from cybersec_mlops.pipeline.compat import heartbeat
 from cybersec_mlops.pipeline.manifests import references_inside
 from cybersec_mlops.pipeline.orchestrator import server_failure
@@ -230,24 +230,6 @@ class _Recorder:
         except BaseException as error:  # a signal, Prefect's cancellation
             self.write("interrupted", error=describe_error(error))
             raise
-
-
-def describe_error(error: BaseException) -> dict[str, Any]:
-    """Return an error as the JSON that the audit and the command line show.
-
-    >>> from cybersec_mlops.errors import DataError
-    >>> describe_error(DataError("no rows", source="conn.log", hint="look"))
-    {'kind': 'data', 'message': 'conn.log: no rows', 'hint': 'look'}
-    """
-    if isinstance(error, CybersecMlopsError):
-        return {"kind": error.kind, "message": error.message, "hint": error.hint or None}
-    if isinstance(error, Exception):
-        return {"kind": "internal", "message": f"{type(error).__name__}: {error}", "hint": None}
-    return {
-        "kind": "interrupted",
-        "message": str(error) or type(error).__name__,
-        "hint": "the next run goes on where this one ended",
-    }
 
 
 def reference_of(platform: Platform, uri: str) -> Reference:

@@ -127,6 +127,11 @@ def part_key(prefix: str, sha256: str) -> str:
     return f"{prefix}/{sha256[:2]}/{sha256}.parquet"
 
 
+def manifest_key(sha256: str) -> str:
+    """Return where a manifest lies."""
+    return f"manifests/{sha256[:2]}/{sha256}.json"
+
+
 def write_manifest(
     staged: Sequence[Staged],
     parts: Sequence[SilverPart],
@@ -176,7 +181,7 @@ def write_manifest(
     )
     data = manifest.to_json()
     sha256 = hashlib.sha256(data).hexdigest()
-    stored = silver.put_bytes(f"manifests/{sha256[:2]}/{sha256}.json", data)
+    stored = silver.put_bytes(manifest_key(sha256), data)
     return Reference(stored.uri, stored.sha256, stored.bytes, kept), manifest
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cybersec_mlops.evaluation.seen import seen_rows
+from cybersec_mlops.evaluation.champion import seen_rows
 from cybersec_mlops.ingestion.ingest import ingest
 from cybersec_mlops.simulate.simulate import simulate
 from cybersec_mlops.storage.layers import Layers
@@ -44,6 +44,17 @@ def test_rows_up_to_the_boundary_were_seen_also_in_a_log_that_has_grown(layers: 
     known = set(earlier.filter(pl.col("ts") < boundary)["uid"])
     assert 0 < len(known) < earlier.height < grown.height
     assert set(grown.filter(seen)["uid"]) == known
+
+
+def test_where_all_rows_are_later_the_snapshot_is_not_read(layers: Layers, tmp_path: Path) -> None:
+    simulate(tmp_path / "logs", connections=500, rotate=False)
+    rows, provenance = snapshot(tmp_path / "logs", layers, tmp_path / "one")
+    for key, _ in [*layers.silver.list()]:
+        layers.silver.delete(key)
+    first = rows["ts"].min()
+    assert isinstance(first, datetime)
+    split = {"method": "time", "boundary": first.isoformat()}
+    assert not seen_rows(rows, provenance | {"split": split}, layers.silver, tmp_path / "scratch").any()
 
 
 @pytest.mark.parametrize("method", ["stratified", "given test set"])
