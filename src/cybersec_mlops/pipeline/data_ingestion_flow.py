@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,8 @@ from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
 FLOW_NAME = "data_ingestion_flow"
 TOLD = 3
 """Files of one content that the terminal names."""
+REASON_WIDTH = 60
+"""Characters of a reason on the terminal."""
 
 
 @phase_task("store-mappings")
@@ -147,7 +150,8 @@ def _passed_over(found: Found) -> str:
     """Say how many files are not used and, of the three commonest reasons, why; the audit names each."""
     if not found.skipped:
         return ""
-    counted = Counter(one.reason for one in found.skipped).most_common()
+    short = (textwrap.shorten(one.reason.partition(" (")[0], REASON_WIDTH, placeholder=" ...") for one in found.skipped)
+    counted = Counter(short).most_common()
     reasons = [f"{count} {reason}" for reason, count in counted[:3]] + ["others"] * (len(counted) > 3)
     return f", {len(found.skipped)} passed over ({'; '.join(reasons)})"
 
