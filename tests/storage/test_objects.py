@@ -46,6 +46,19 @@ def test_a_file_of_many_parts_comes_back_whole(
     assert [len(chunk) for chunk in store.chunks("big", size=5 << 20)] == [5 << 20, 5 << 20, 2 << 20]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_large_bytes_come_back_whole(store: ObjectStore, monkeypatch: pytest.MonkeyPatch, overwrite: bool) -> None:
+    monkeypatch.setattr(objects, "PART_BYTES", 5 << 20)
+    data = bytes(range(256)) * (6 << 12)
+    key = f"objects/{digest(data)}"
+    store.put_bytes(key, b"damaged", overwrite=True)
+    for _ in range(2):
+        reference = store.put_bytes(key, memoryview(data), sha256=digest(data), overwrite=overwrite)
+        assert reference == Reference(store.uri(key), digest(data), len(data))
+        assert store.holds(reference)
+    assert list(store.list()) == [(key, len(data))]
+
+
 def test_a_file_without_a_known_hash_is_hashed_first(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"hello")
     assert store.put_file("a", tmp_path / "in").sha256 == digest(b"hello")

@@ -60,13 +60,23 @@ class Incoming:
             It cannot be written.
         """
         for chunk in chunks:
-            try:
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[self._file.write(rest) :]
-            except OSError as error:
-                raise self._failure(error) from error
+            self.write(chunk)
             yield chunk
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add to the file.
+
+        Raises
+        ------
+        PlatformError
+            It cannot be written.
+        """
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise self._failure(error) from error
 
     def keep(self, key: str) -> None:
         """Let what was written be the object of this name, in the place of one that is there.

@@ -22,6 +22,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, PlatformError
 from cybersec_mlops.storage import failures
+from cybersec_mlops.storage.incoming import Incoming
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
 from cybersec_mlops.storage.streams import CheckedStream, HashedReader, file_chunks, read_ahead, sha256_of
@@ -164,11 +165,24 @@ class ObjectStore:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def put_bytes(self, key: str, data: bytes, *, overwrite: bool = False) -> Reference:
+    def put_bytes(
+        self, key: str, data: bytes | memoryview, *, sha256: str | None = None, overwrite: bool = False
+    ) -> Reference:
         """Write an object that is in memory.
 
         Without `overwrite`, an object that is already there is kept when it has these bytes. One with other bytes is
         replaced when the key carries the hash of `data` (then the stored one is damaged), and is an error otherwise.
+
+        Parameters
+        ----------
+        key : str
+            Name in the store.
+        data : bytes or memoryview
+            The object.
+        sha256 : str, optional
+            The hash of `data`, where it is known already.
+        overwrite : bool
+            Write in the place of whatever is there.
 
         Raises
         ------
@@ -177,7 +191,9 @@ class ObjectStore:
         PlatformError
             The store failed.
         """
-        reference = Reference(self.uri(key), hashlib.sha256(data).hexdigest(), len(data))
+        reference = Reference(self.uri(key), sha256 or hashlib.sha256(data).hexdigest(), len(data))
+        if len(data) > PART_BYTES and reference.sha256 in key:
+            return self._put_large(reference, data, overwrite=overwrite)
         path = self._path(key)
         with self._doing("write", reference.uri):
             if overwrite:
@@ -194,6 +210,17 @@ class ObjectStore:
                         hint="objects are never changed in place: write under another key",
                     ) from None
                 self._client.put(path, data, use_multipart=False)
+        return reference
+
+    def _put_large(self, reference: Reference, data: bytes | memoryview, *, overwrite: bool) -> Reference:
+        key = self.key(reference.uri)
+        if self.folder is None:
+            pieces = (bytes(data[start : start + CHUNK_BYTES]) for start in range(0, len(data), CHUNK_BYTES))
+            return self.put_chunks(key, pieces, sha256=reference.sha256, overwrite=overwrite)
+        if overwrite or not self.holds(reference):
+            with Incoming(self.folder) as incoming:  # the client would copy it once more
+                incoming.write(data)
+                incoming.keep(key)
         return reference
 
     def put_file(self, key: str, path: Path, *, sha256: str | None = None, overwrite: bool = False) -> Reference:
