@@ -170,7 +170,7 @@ class _Parts:
 
     def __init__(self, original: Original, folder: Path, *, compress: bool) -> None:
         self._original, self._folder = original, folder
-        self._compression: Literal["lz4", "uncompressed"] = "lz4" if compress else "uncompressed"
+        self._compression: Literal["lz4"] | None = "lz4" if compress else None
         self.parts: list[StagedPart] = []
         self.rejected: list[StagedPart] = []
         self.reasons: Counter[str] = Counter()
@@ -201,8 +201,8 @@ class _Parts:
     def _write_rows(self, rows: pl.DataFrame) -> None:
         provenance = {"raw_sha256": self._original.sha256, "format": self._original.format}
         path = self._folder / f"rows-{len(self.parts):06}.arrow"
-        rows.with_columns(pl.lit(value).alias(name) for name, value in provenance.items()).write_ipc(
-            path, compression=self._compression
+        _write_arrow(
+            rows.with_columns(pl.lit(value).alias(name) for name, value in provenance.items()), path, self._compression
         )
         times = rows["ts"].to_physical().drop_nulls()
         if not times.is_empty():
@@ -230,6 +230,16 @@ class _Parts:
         refused.select(list(REJECTED_SCHEMA)).write_parquet(path, compression="lz4")
         self.rejected.append(StagedPart(str(path), refused.height, 0, None, None))
         self._refused = []
+
+
+def _write_arrow(rows: pl.DataFrame, path: Path, compression: Literal["lz4"] | None) -> None:
+    """Write rows as they lie in memory; Polars 2.1.0 would copy them once more, which takes twice the time."""
+    from pyarrow import OSFile, ipc
+
+    table = rows.to_arrow(compat_level=pl.CompatLevel.newest())
+    options = ipc.IpcWriteOptions(compression=compression)
+    with OSFile(str(path), "wb") as file, ipc.new_file(file, table.schema, options=options) as writer:
+        writer.write_table(table)
 
 
 def _sum(counts: list[pl.DataFrame]) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.originals import Original, share
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
-from cybersec_mlops.storage.objects import CHUNK_BYTES, ObjectStore
+from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.transformation.behaviour import add_behaviour, behaviour_schema, lookback_s
 from cybersec_mlops.transformation.derived import DERIVED_SCHEMA, add_derived
@@ -123,7 +123,7 @@ def build_part(piece: Slice, job: SliceJob, silver: ObjectStore) -> SilverPart:
     rows = add_derived(read_slice(piece, columns).with_columns(dataset=pl.lit(job.dataset)))
     if job.behaviour:
         rows = add_behaviour(rows, read_past(piece, columns, lookback_s(job.spec.windows_s)), job.spec.windows_s)
-    rows = rows.select(list(silver_columns(job)))
+    rows = rows[list(silver_columns(job))]  # `select` would copy every column
     return SilverPart.of(rows, store_parquet(rows, DATA, silver))
 
 
@@ -137,9 +137,7 @@ def store_parquet(rows: pl.DataFrame, prefix: str, silver: ObjectStore) -> Refer
     file = io.BytesIO()
     rows.write_parquet(file, compression="zstd", compression_level=1, statistics=True, row_group_size=131_072)
     sha256 = hashlib.sha256(file.getbuffer()).hexdigest()
-    file.seek(0)
-    pieces = iter(lambda: file.read(CHUNK_BYTES), b"")
-    stored = silver.put_chunks(part_key(prefix, sha256), pieces, sha256=sha256)
+    stored = silver.put_bytes(part_key(prefix, sha256), file.getbuffer(), sha256=sha256)
     return Reference(stored.uri, stored.sha256, stored.bytes, rows.height)
 
 
