@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.ingestion.limits import Limits, applied
-from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, read_lines
+from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, is_plain, read_lines
 from cybersec_mlops.ingestion.rejected import Rejected
 
 
@@ -45,6 +45,26 @@ def test_a_line_that_is_too_long_is_cut_while_it_is_read_and_then_set_aside() ->
         rows = [clean(lines, rejected, skipped) for lines in blocks]
     assert b"".join(lines.data for lines in rows) == b"a\nb\n"
     assert rejected.frame().select("raw_line", "reason").rows() == [(2, "line_too_long")]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([b"a", b"bb", b"\xc3\xa4", b"c\r", b"d\0", b"x" * 10, b"x" * 11]), max_size=6))
+@example([b"x" * 11])
+@example([b"a", b"x" * 11, b"a"])
+def test_what_is_plain_is_left_as_it_is_and_nothing_else(content: list[bytes]) -> None:
+    data = b"".join(line + b"\n" for line in content)
+    with applied(Limits(max_line_bytes=10)):
+        plain = is_plain(Lines(data, 1))
+    lines, reasons, skipped = cleaned(data, limit=10)
+    untouched = lines.data == data and not reasons and not skipped
+    assert plain == (untouched and data.isascii())
+
+
+def test_lines_are_counted_without_being_looked_for() -> None:
+    lines = Lines(b"a\n\nb\n", 5)
+    assert (lines.height, lines.numbers().to_list()) == (3, [5, 6, 7])
+    assert lines.ends.tolist() == [1, 2, 4]
+    assert lines.height == 3
 
 
 def test_numbers_stay_those_of_the_original_after_edits() -> None:

@@ -18,6 +18,7 @@ from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import Rejected
 
 BOM: Final = b"\xef\xbb\xbf"
+NEWLINE: Final = ord("\n")
 
 Encoding = Literal["utf-8", "cp1252"]
 """What a line that is not UTF-8 is taken for: "utf-8" sets it aside, "cp1252" reads it as Windows-1252."""
@@ -43,12 +44,12 @@ class Lines:
     (b'a\nc\n', 12)
     """
 
-    __slots__ = ("_numbers", "data", "ends")
+    __slots__ = ("_ends", "_height", "_numbers", "data")
 
     def __init__(self, data: bytes, numbers: int | np.ndarray, ends: np.ndarray | None = None) -> None:
         self.data = data
-        self.ends: np.ndarray = _positions(self.codes, 10) if ends is None else ends
-        self._numbers = numbers
+        self._numbers, self._ends = numbers, ends
+        self._height = None if ends is None else len(ends)
 
     @property
     def codes(self) -> np.ndarray:
@@ -56,9 +57,19 @@ class Lines:
         return np.frombuffer(self.data, np.uint8)
 
     @property
+    def ends(self) -> np.ndarray:
+        """Where the newline of each line is; looked for when it is first asked for."""
+        if self._ends is None:
+            self._ends = _positions(self.codes, NEWLINE)
+            self._height = len(self._ends)
+        return self._ends
+
+    @property
     def height(self) -> int:
-        """How many lines."""
-        return len(self.ends)
+        """How many lines; to count them takes a quarter of the time that it takes to find them."""
+        if self._height is None:
+            self._height = _count(self.codes, NEWLINE)
+        return self._height
 
     @property
     def starts(self) -> np.ndarray:
@@ -115,6 +126,11 @@ _AT_ONCE: Final = 1 << 18
 """Bytes that are compared at once: what is between stays in the processor's cache."""
 
 
+def _count(codes: np.ndarray, code: int) -> int:
+    pieces = range(0, len(codes), _AT_ONCE)
+    return sum(int(np.count_nonzero(codes[start : start + _AT_ONCE] == code)) for start in pieces)
+
+
 def _positions(codes: np.ndarray, code: int) -> np.ndarray:
     """Return where a byte is, int64: `np.flatnonzero` without an intermediate of the size of the block."""
     pieces = range(0, len(codes), _AT_ONCE)
@@ -142,8 +158,8 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning:
             continue
         lines = Lines(b"".join((rest, memoryview(chunk)[:cut])), first)
         rest = chunk[cut:][: max_line_bytes + 1]
-        first += lines.height
         yield lines
+        first += lines.height  # which whoever took them knows by now, mostly
     if rest:
         yield Lines(rest + b"\n", first)
 
@@ -151,6 +167,23 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning:
 def _first_bytes(beginning: bytes, stream: BinaryIO, size: int) -> bytes:
     found = beginning[:size]
     return found + stream.read(size - len(found)) if len(found) < size else found
+
+
+def is_plain(lines: Lines) -> bool:
+    r"""Say whether `clean` would leave lines as they are, blank ones apart; no line is looked for.
+
+    >>> is_plain(Lines(b"a\nb\n", 1)), is_plain(Lines(b"a\r\nb\n", 1))
+    (True, False)
+    """
+    data, max_line_bytes = lines.data, current().max_line_bytes
+    if b"\r" in data or b"\0" in data or not data.isascii():
+        return False
+    start = 0
+    while len(data) - start > max_line_bytes + 1:  # behind the last line's end that is not too far, if there is one
+        start, before = data.rfind(b"\n", start, start + max_line_bytes + 1) + 1, start
+        if start <= before:
+            return False
+    return True
 
 
 def clean(

@@ -95,7 +95,7 @@ def _blocks(stream: BinaryIO, source: str, batch_bytes: int, zone: str) -> Itera
     header, form, style = Header(), "", zeek_json.Style()
     for block in record_lines(stream, source=source, batch_bytes=batch_bytes):
         rejected, skipped = Rejected(), dict[str, int]()
-        lines = clean(block, rejected, skipped)
+        lines = block if form == "json" else clean(block, rejected, skipped)
         if not form and lines.height:
             form = "tsv" if zeek_tsv.is_comment(lines.raw(0)) else "json"
             style = zeek_json.style_of(lines.raw(0))

@@ -23,7 +23,7 @@ from polars.exceptions import PolarsError
 from cybersec_mlops.ingestion import zeek_columns
 from cybersec_mlops.ingestion.connection_rules import from_milliseconds
 from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, objects_only
-from cybersec_mlops.ingestion.lines import Lines
+from cybersec_mlops.ingestion.lines import Lines, clean, is_plain
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
 from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS, OTHER_LOGS, TELLING, UNNAMED
@@ -83,12 +83,17 @@ def style_of(line: bytes) -> Style:
 def read_rows(
     lines: Lines, style: Style, timezone: str, rejected: Rejected, skipped: dict[str, int]
 ) -> pl.DataFrame | None:
-    """Read the connections among some lines; lines of other logs are counted in `skipped`."""
-    lines = objects_only(lines, rejected, skipped)
+    """Read the connections among some lines, cleaned or not; lines of other logs are counted in `skipped`."""
     keys = style.keys(detailed=_may_have(b"detailed", lines))
     streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
+    types = style.types(keys, streams)
+    parsed = _parse_plain(lines, types)
+    if parsed is None:
+        lines = objects_only(clean(lines, rejected, skipped), rejected, skipped)
+    if not lines.height:
+        return None
     try:
-        lines, frame = _connections_only(lines, _parse(lines, style.types(keys, streams)), skipped)
+        lines, frame = _connections_only(lines, _parse(lines, types) if parsed is None else parsed, skipped)
         if _needs_every_key(frame, keys):
             keys = style.keys(every=True)
             frame = _parse(lines, style.types(keys))
@@ -125,6 +130,20 @@ def value_of(line: bytes, field: str) -> str | None:
         if (value := record.get(key)) is not None:
             return value if isinstance(value, str) else json.dumps(value)
     return None
+
+
+def _parse_plain(lines: Lines, types: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
+    """Parse lines as they are; None where some may have to be cleaned or set aside before.
+
+    What is no object, or blank, has no time or makes no row. To look at each line first takes a tenth of the time.
+    """
+    if not is_plain(lines):
+        return None
+    try:
+        frame = _parse(lines, types)
+    except PolarsError:
+        return None
+    return None if frame["ts"].null_count() else frame
 
 
 def _parse(lines: Lines, schema: Mapping[str, pl.DataType], *, ignore_errors: bool = False) -> pl.DataFrame:
