@@ -28,7 +28,7 @@ import polars as pl
 from cybersec_mlops.connections import BENIGN, CONNECTION_SCHEMA
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion import cic_columns
-from cybersec_mlops.ingestion.connection_rules import in_seconds
+from cybersec_mlops.ingestion.connection_rules import in_seconds, not_a_time, not_an_address
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import ATTACKS, common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
@@ -37,7 +37,6 @@ from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognitio
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.ingestion.screening import Rule, missing, not_whole, outside
 from cybersec_mlops.ingestion.tables import Form, Table, names_of, read_table, unchanged
-from cybersec_mlops.ingestion.zeek_columns import LAST_SECOND
 
 NAME: Final = "cicflowmeter"
 _TEXT: Final = frozenset({"orig_h", "resp_h", "ts", "label_text", "meta_cic_id", "meta_cic_flow_id"})
@@ -199,8 +198,7 @@ def _column(target: str) -> Column:
 
 def _rules() -> Iterator[Rule]:
     yield missing("ts")
-    time_is_bad = pl.col("ts_parsed").is_null() | ~pl.col("ts_parsed").dt.epoch("s").is_between(0, int(LAST_SECOND))
-    yield Rule("ts", "bad_time", "a time like 2017-07-03 11:57:51 or day/month/year", time_is_bad)
+    yield not_a_time("ts", "ts_parsed", "a time like 2017-07-03 11:57:51 or day/month/year")
     yield missing("duration_s")
     yield outside("duration_s", 0, 1e15, reason="bad_duration", expected="microseconds, 0 or more")
     for name in _PORTS:
@@ -211,9 +209,7 @@ def _rules() -> Iterator[Rule]:
         yield not_whole(name, reason="bad_count", expected="a count of 0 or more")
     yield not_whole("proto", reason="bad_protocol", expected="an IP protocol number 0-255")
     yield outside("proto", 0, 255, reason="bad_protocol", expected="an IP protocol number 0-255")
-    for name in ("orig_h", "resp_h"):
-        broken = pl.col(name).str.contains(r"[^0-9A-Fa-f.:]") | (pl.col(name).str.len_bytes() > 45)
-        yield Rule(name, "bad_address", "an IPv4 or IPv6 address", broken)
+    yield from map(not_an_address, ("orig_h", "resp_h"))
 
 
 def _with_times(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from cybersec_mlops.connections import BACKGROUND, BENIGN, CONNECTION_SCHEMA
-from cybersec_mlops.ingestion.connection_rules import PLAIN_ISO, in_seconds, parse_times
+from cybersec_mlops.ingestion.connection_rules import LAST_SECOND, PLAIN_ISO, in_seconds, not_an_address, parse_times
 from cybersec_mlops.ingestion.delimited import Column
 from cybersec_mlops.ingestion.labels import common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.protocols import keyword
@@ -67,9 +67,6 @@ zeek-long-connections; each of them ends in conn.log as well). Any other name ma
 
 TELLING: Final = ("conn_state", "orig_bytes", "resp_bytes", "duration", "history", "orig_pkts", "missed_bytes")
 """What a connection has and the other logs, which also have time, hosts and protocol, do not."""
-
-LAST_SECOND: Final = 4_102_444_800.0
-"""The end of 2099: a later time is a fault of the clock or of the file."""
 
 UNNAMED: Final = "unknown_transport"
 """What Zeek calls protocols that it has no analyser for, since 7.1."""
@@ -137,16 +134,11 @@ def rules(schema: Mapping[str, pl.DataType]) -> list[Rule]:
     found = [missing(name) for name in ("ts", "orig_h", "resp_h", "proto")]
     found.append(outside("ts", 0, LAST_SECOND, reason="bad_time", expected="a time from 1970 to 2099"))
     found += [outside(name, 0, 65_535, reason=_PORT[0], expected=_PORT[1]) for name in ("orig_p", "resp_p")]
-    found += [_not_an_address("orig_h"), _not_an_address("resp_h")]
+    found += [not_an_address("orig_h"), not_an_address("resp_h")]
     found.append(outside("duration_s", 0, 1e9, reason="bad_duration", expected="seconds, 0 or more"))
     found += [below_zero(name) for name in _COUNTS]
     found += [_not_a_truth(name) for name in _TRUTHS if schema.get(name) == pl.String()]
     return [rule for rule in found if rule.field in schema]
-
-
-def _not_an_address(name: str) -> Rule:
-    broken = pl.col(name).str.contains(r"[^0-9A-Fa-f.:]") | (pl.col(name).str.len_bytes() > 45)
-    return Rule(name, "bad_address", "an IPv4 or IPv6 address", broken)
 
 
 def _not_a_truth(name: str) -> Rule:
