@@ -99,9 +99,9 @@ def _measured(phase: str, folder: Path, log_format: str, connections: int) -> di
         run_simulate(folder, log_format, connections)
         return {}
     if phase != "polars":
-        from cybersec_mlops.memory import tune_malloc
+        from cybersec_mlops.native import tune_native
 
-        tune_malloc()  # as the command line and the image do
+        tune_native()  # as the command line and the image do
     work: Callable[[Path, str], int] = globals()[f"run_{phase.replace('-', '_')}"]
     with _Anonymous() as anonymous:
         prepared, cpu = time.perf_counter(), time.process_time()

@@ -99,10 +99,10 @@ class _Laps:
 def _score(folder: Path) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    from cybersec_mlops.memory import tune_malloc
+    from cybersec_mlops.native import tune_native
     from cybersec_mlops.pipeline.loading import loading
 
-    tune_malloc()  # as the command line and the image do
+    tune_native()  # as the command line and the image do
     with loading():  # as a run does
         import xgboost  # noqa: F401 - the model's
 

@@ -16,7 +16,7 @@ from cybersec_mlops import __version__
 from cybersec_mlops.commands import audit, models, scoring, stack
 from cybersec_mlops.commands.session import Json, conclude, ending_with_exit_code
 from cybersec_mlops.errors import ConfigError, DataError
-from cybersec_mlops.memory import tune_malloc
+from cybersec_mlops.native import tune_native
 
 if TYPE_CHECKING:
     from cybersec_mlops.config import RunSpec
@@ -70,8 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 gets escapes, and not an error
             stream.reconfigure(errors="backslashreplace")
-    tune_malloc()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning, where ours have other work
+    tune_native()
     given = list(sys.argv[1:] if arguments is None else arguments)
     app(spread_test_sources(given), prog_name="cybersec-mlops")
     raise SystemExit(0)
