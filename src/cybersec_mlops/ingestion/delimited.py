@@ -117,7 +117,7 @@ def _parse(
         columns=[position for position, column in enumerate(layout.columns) if column is not None],
         null_values=list(layout.null_values),
         ignore_errors=ignore_errors,
-    )
+    ).rechunk()  # else every step that adds a column copies all of them (Polars 2.1.0)
     if held:
         frame = frame.with_columns(pl.col(pl.String).str.replace_all(HELD, layout.separator, literal=True))
     if frame.height != lines.height:  # pragma: no cover - would be a fault of ours or of Polars, never of the data

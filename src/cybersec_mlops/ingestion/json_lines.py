@@ -78,7 +78,7 @@ def parse_objects(lines: Lines, schema: Mapping[str, pl.DataType]) -> pl.DataFra
     frame = pl.read_ndjson(lines.data, schema=schema)
     if frame.height != lines.height:
         raise PolarsError(f"{lines.height} lines became {frame.height} rows")
-    return frame
+    return frame.rechunk()
 
 
 def is_readable(lines: Lines, parse: Callable[[Lines], pl.DataFrame]) -> bool:

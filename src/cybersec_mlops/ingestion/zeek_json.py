@@ -150,7 +150,7 @@ def _parse(lines: Lines, schema: Mapping[str, pl.DataType], *, ignore_errors: bo
     frame = pl.read_ndjson(lines.data, schema=schema, ignore_errors=ignore_errors)
     if frame.height != lines.height:
         raise PolarsError(f"{lines.height} lines became {frame.height} rows")
-    return frame
+    return frame.rechunk()  # else every step that adds a column copies all of them (Polars 2.1.0)
 
 
 def _may_have(word: bytes, lines: Lines) -> bool:
