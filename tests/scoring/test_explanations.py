@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.scoring.conftest import World
 
-from cybersec_mlops.scoring.explanations import REASON, Explained, explain_rows
+from cybersec_mlops.scoring.explanations import REASON, Explained, explain_rows, weightiest
 from cybersec_mlops.training.detector import Detector
 
 
@@ -50,6 +50,13 @@ def test_the_parts_sum_to_the_score(detector: Detector, rows: pl.DataFrame) -> N
         weights = [one["contribution"] for one in reasons]
         assert weights == sorted(weights, reverse=True)
         assert {one["feature"] for one in reasons} == set(detector.encoder.features)
+
+
+@pytest.mark.parametrize("top", [1, 3, 7, 9])
+def test_the_weightiest_are_those_of_a_stable_sort(top: int) -> None:
+    shares = np.random.default_rng(2).integers(-3, 3, size=(500, 7)).astype(np.float64)  # many are equal
+    expected = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+    assert weightiest(shares, top).tolist() == expected.tolist()
 
 
 def test_all_forms_say_the_same(detector: Detector, rows: pl.DataFrame) -> None:

@@ -91,8 +91,8 @@ def score_slice(piece: Slice, slices: SliceJob, job: ScoringJob, models: ObjectS
     rows = feature_rows(piece, slices, model)
     scored = model.detector.score(rows)
     tally = Tally.of(rows, scored, model.features)
-    alerts = rows.hstack(scored).filter("is_alert")
-    run = write_run(alerts.select(*TOLD, *model.features_beside(TOLD), *scored.columns), path, job.scoring.per_day)
+    told = rows.select(*TOLD, *model.features_beside(TOLD)).hstack(scored)
+    run = write_run(told.filter("is_alert"), path, job.scoring.per_day)
     return ScoredSlice(run, tally)
 
 

