@@ -266,7 +266,7 @@ def _records(lines: Lines, schema: dict[str, pl.String], rejected: Rejected) -> 
     """Parse objects, every value as text; lines that are no sound JSON are set aside."""
 
     def parse(some: Lines) -> pl.DataFrame:
-        return pl.read_ndjson(some.data, schema=schema, ignore_errors=True)
+        return pl.read_ndjson(some.data, schema=schema, ignore_errors=True).rechunk()
 
     if not lines.height:
         return pl.DataFrame(schema=schema), lines

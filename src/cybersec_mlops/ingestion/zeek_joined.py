@@ -225,7 +225,7 @@ def _parse(lines: Lines, keys: Sequence[str]) -> pl.DataFrame:
     frame = pl.read_ndjson(lines.data, schema=dict.fromkeys(keys, _TEXT), ignore_errors=True)
     if frame.height != lines.height:
         raise pl.exceptions.ComputeError(f"{lines.height} lines became {frame.height} rows")
-    return frame
+    return frame.rechunk()
 
 
 _OWN_REASONS: Final = ("ragged_row", "not_joinable", "bad_port", "bad_number", "bad_boolean")
