@@ -16,7 +16,7 @@ from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
 from cybersec_mlops.ingestion.connection_rules import checked_zone, has_no_zone
 from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.json_lines import is_array, objects_of, record_lines, variant_of
-from cybersec_mlops.ingestion.lines import BOM, clean
+from cybersec_mlops.ingestion.lines import BOM, Lines, clean
 from cybersec_mlops.ingestion.reader import BATCH_BYTES, Batch, Head, Recognition, Refusal, batch_schema
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import conform
@@ -94,11 +94,10 @@ class _Block:
 def _blocks(stream: BinaryIO, source: str, batch_bytes: int, zone: str) -> Iterator[_Block]:
     header, form, style = Header(), "", zeek_json.Style()
     for block in record_lines(stream, source=source, batch_bytes=batch_bytes):
+        if not form:
+            form, style = _form_of(block)
         rejected, skipped = Rejected(), dict[str, int]()
         lines = block if form == "json" else clean(block, rejected, skipped)
-        if not form and lines.height:
-            form = "tsv" if zeek_tsv.is_comment(lines.raw(0)) else "json"
-            style = zeek_json.style_of(lines.raw(0))
         if form == "tsv":
             try:
                 runs = list(zeek_tsv.split_comments(lines, header))
@@ -109,6 +108,15 @@ def _blocks(stream: BinaryIO, source: str, batch_bytes: int, zone: str) -> Itera
         else:
             runs_of_json = [partial(zeek_json.read_rows, lines, style, zone)] if lines.height else []
             yield _Block(list(runs_of_json), rejected, skipped)
+
+
+def _form_of(block: Lines) -> tuple[str, zeek_json.Style]:
+    """Return whether a file that begins so is "tsv" or "json", and the style of the latter; "" where all is blank."""
+    lines = clean(block, Rejected(), {})
+    if not lines.height:
+        return "", zeek_json.Style()
+    first = lines.raw(0)
+    return "tsv" if zeek_tsv.is_comment(first) else "json", zeek_json.style_of(first)
 
 
 def _recognise_tsv(head: Head, zone: str) -> Recognition | Refusal | None:
