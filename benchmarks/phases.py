@@ -11,8 +11,8 @@ imports are counted, once each: what is compared with the script is `both-plain`
 behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file, and can
 be dropped at any time, counts in the peak and not in what is anonymous, which is looked at every 20 ms.
 
-`--larger` repeats the phases up to the transformation with more rows and compares time per row and memory: ten times as
-many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.
+`--larger` repeats the phases up to the transformation with more rows, in the same way, and compares time per row and
+memory: ten times as many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def main() -> None:
     compileall.compile_dir(source, quiet=1)  # as an installation does: else only our imports compile each time
     for log_format in [given.format] if given.format else LARGER:
         models = MODEL_PHASES if log_format == "zeek-tsv" else ()  # which depend on the rows and not on their format
-        phases = (*COMPARED * (given.repeats - 1), *DATA_PHASES, *models)
-        rows = _chain(log_format, given.connections, phases)
+        phases = (*COMPARED * (given.repeats - 1), *DATA_PHASES)
+        rows = _chain(log_format, given.connections, (*phases, *models))
         _print(rows, log_format, given.connections)
         if given.larger:
             more = given.connections * LARGER[log_format]
-            _print_larger(rows, _chain(log_format, more, DATA_PHASES), log_format, more)
+            _print_larger(rows, _chain(log_format, more, phases), log_format, more)
 
 
 def _chain(log_format: str, connections: int, phases: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -294,7 +294,6 @@ def run_evaluation(folder: Path, _: str) -> int:
 
 
 def _print(rows: list[dict[str, Any]], log_format: str, connections: int) -> None:
-    straight = rows[0]
     print(f"\n{connections:,} simulated connections, {log_format}, {datetime.now(UTC):%Y-%m-%d}\n")
     print("| phase | rows | seconds | rows/s | processor seconds | peak memory | of it anonymous |")
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -304,7 +303,12 @@ def _print(rows: list[dict[str, Any]], log_format: str, connections: int) -> Non
             f"| {row['phase']} | {row['rows']:,} | {row['seconds']:.2f} | {row['rows'] / row['seconds']:,.0f} |"
             f" {row['cpu_seconds']:.2f} | {' | '.join(peaks)} |"
         )
+    _print_ratios(rows)
+
+
+def _print_ratios(rows: list[dict[str, Any]]) -> None:
     of = {row["phase"]: row for row in rows}
+    straight = of["polars"]
     print()
     for name in ("both-plain", "both"):
         ratios = (straight[unit] / of[name][unit] for unit in ("seconds", "cpu_seconds"))
@@ -323,6 +327,7 @@ def _print_larger(rows: list[dict[str, Any]], more: list[dict[str, Any]], log_fo
             f" {many['peak_bytes'] / MIB:,.0f} MiB | {times['peak_bytes']:.2f} |"
             f" {many['anonymous_bytes'] / MIB:,.0f} MiB | {times['anonymous_bytes']:.2f} |"
         )
+    _print_ratios(more)
 
 
 if __name__ == "__main__":
