@@ -24,6 +24,7 @@ from cybersec_mlops.ingestion.json_lines import (
     json_fault,
     objects_of,
     objects_only,
+    parse_objects,
     record_lines,
 )
 from cybersec_mlops.ingestion.limits import current
@@ -264,23 +265,16 @@ def _label_names(label: LabelMapping | None) -> tuple[str, ...]:
 
 def _records(lines: Lines, schema: dict[str, pl.String], rejected: Rejected) -> tuple[pl.DataFrame, Lines]:
     """Parse objects, every value as text; lines that are no sound JSON are set aside."""
-
-    def parse(some: Lines) -> pl.DataFrame:
-        return pl.read_ndjson(some.data, schema=schema, ignore_errors=True).rechunk()
-
-    if not lines.height:
-        return pl.DataFrame(schema=schema), lines
+    parse = partial(parse_objects, schema=schema, ignore_errors=True)
     try:
-        frame = parse(lines)
-        if frame.height == lines.height:
-            return frame, lines
+        return parse(lines), lines
     except pl.exceptions.PolarsError:
         pass
     broken = broken_lines(lines, partial(is_readable, parse=parse), json_fault)
     for index, fault in broken.items():
         rejected.add(lines, index, "not_json", detail=fault or "no sound JSON: nested too deeply")
     lines = lines.edit(dict.fromkeys(broken))
-    return (parse(lines) if lines.height else pl.DataFrame(schema=schema)), lines
+    return parse(lines), lines
 
 
 def _without_headers(lines: Lines, header: bytes, skipped: dict[str, int]) -> Lines:

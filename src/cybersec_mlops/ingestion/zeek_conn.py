@@ -106,8 +106,7 @@ def _blocks(stream: BinaryIO, source: str, batch_bytes: int, zone: str) -> Itera
             header = runs[-1][0]
             yield _Block([partial(zeek_tsv.read_rows, rows, under, zone) for under, rows in runs], rejected, skipped)
         else:
-            runs_of_json = [partial(zeek_json.read_rows, lines, style, zone)] if lines.height else []
-            yield _Block(list(runs_of_json), rejected, skipped)
+            yield _Block([partial(zeek_json.read_rows, lines, style, zone)], rejected, skipped)
 
 
 def _form_of(block: Lines) -> tuple[str, zeek_json.Style]:

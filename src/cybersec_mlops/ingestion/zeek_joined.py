@@ -25,6 +25,7 @@ from cybersec_mlops.ingestion.json_lines import (
     lines_where,
     objects_of,
     objects_only,
+    parse_objects,
     record_lines,
     variant_of,
 )
@@ -222,10 +223,7 @@ def _json_rows(lines: Lines, main: str | None, rejected: Rejected, skipped: dict
 
 
 def _parse(lines: Lines, keys: Sequence[str]) -> pl.DataFrame:
-    frame = pl.read_ndjson(lines.data, schema=dict.fromkeys(keys, _TEXT), ignore_errors=True)
-    if frame.height != lines.height:
-        raise pl.exceptions.ComputeError(f"{lines.height} lines became {frame.height} rows")
-    return frame.rechunk()
+    return parse_objects(lines, dict.fromkeys(keys, _TEXT), ignore_errors=True)
 
 
 _OWN_REASONS: Final = ("ragged_row", "not_joinable", "bad_port", "bad_number", "bad_boolean")

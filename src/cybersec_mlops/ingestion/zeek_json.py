@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import polars as pl
@@ -22,7 +23,7 @@ from polars.exceptions import PolarsError
 
 from cybersec_mlops.ingestion import zeek_columns
 from cybersec_mlops.ingestion.connection_rules import from_milliseconds
-from cybersec_mlops.ingestion.json_lines import broken_lines, json_fault, objects_only
+from cybersec_mlops.ingestion.json_lines import broken_lines, is_readable, json_fault, objects_only, parse_objects
 from cybersec_mlops.ingestion.lines import Lines, clean, is_plain
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
@@ -83,7 +84,7 @@ def style_of(line: bytes) -> Style:
 def read_rows(
     lines: Lines, style: Style, timezone: str, rejected: Rejected, skipped: dict[str, int]
 ) -> pl.DataFrame | None:
-    """Read the connections among some lines, cleaned or not; lines of other logs are counted in `skipped`."""
+    """Read the connections among the lines of a block as it was read; those of other logs are counted in `skipped`."""
     keys = style.keys(detailed=_may_have(b"detailed", lines))
     streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
     types = style.types(keys, streams)
@@ -93,17 +94,17 @@ def read_rows(
     if not lines.height:
         return None
     try:
-        lines, frame = _connections_only(lines, _parse(lines, types) if parsed is None else parsed, skipped)
+        lines, frame = _connections_only(lines, parse_objects(lines, types) if parsed is None else parsed, skipped)
         if _needs_every_key(frame, keys):
             keys = style.keys(every=True)
-            frame = _parse(lines, style.types(keys))
+            frame = parse_objects(lines, style.types(keys))
         text = frame
     except PolarsError:
         keys = style.keys(every=True)
         lines = _drop_broken(lines, rejected)
-        text = _parse(lines, dict.fromkeys(style.types(keys), pl.String()), ignore_errors=True)
+        text = parse_objects(lines, dict.fromkeys(style.types(keys), pl.String()), ignore_errors=True)
         lines, text = _connections_only(lines, text, skipped)
-        frame, text = _with_texts(_parse(lines, style.types(keys), ignore_errors=True), text)
+        frame, text = _with_texts(parse_objects(lines, style.types(keys), ignore_errors=True), text)
     if not lines.height:
         return None
     if text["ts"].dtype == pl.String():
@@ -135,22 +136,15 @@ def value_of(line: bytes, field: str) -> str | None:
 def _parse_plain(lines: Lines, types: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
     """Parse lines as they are; None where some may have to be cleaned or set aside before.
 
-    What is no object, or blank, has no time or makes no row. To look at each line first takes a tenth of the time.
+    What is no object, or blank, has no time or makes no row: to look at each line first takes a tenth of the parsing.
     """
     if not is_plain(lines):
         return None
     try:
-        frame = _parse(lines, types)
+        frame = parse_objects(lines, types)
     except PolarsError:
         return None
     return None if frame["ts"].null_count() else frame
-
-
-def _parse(lines: Lines, schema: Mapping[str, pl.DataType], *, ignore_errors: bool = False) -> pl.DataFrame:
-    frame = pl.read_ndjson(lines.data, schema=schema, ignore_errors=ignore_errors)
-    if frame.height != lines.height:
-        raise PolarsError(f"{lines.height} lines became {frame.height} rows")
-    return frame.rechunk()  # else every step that adds a column copies all of them (Polars 2.1.0)
 
 
 def _may_have(word: bytes, lines: Lines) -> bool:
@@ -182,18 +176,11 @@ def _needs_every_key(frame: pl.DataFrame, keys: Mapping[str, list[str]]) -> bool
 
 def _drop_broken(lines: Lines, rejected: Rejected) -> Lines:
     """Set the lines aside that the parser cannot read."""
-    broken = broken_lines(lines, _is_readable, json_fault)
+    parse = partial(parse_objects, schema={"ts": pl.String()}, ignore_errors=True)
+    broken = broken_lines(lines, partial(is_readable, parse=parse), json_fault)
     for index, fault in broken.items():
         rejected.add(lines, index, "not_json", detail=fault or "no sound JSON: nested too deeply")
     return lines.edit(dict.fromkeys(broken))
-
-
-def _is_readable(lines: Lines) -> bool:
-    try:
-        _parse(lines, {"ts": pl.String()}, ignore_errors=True)
-    except PolarsError:
-        return False
-    return True
 
 
 def _with_texts(frame: pl.DataFrame, text: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -103,7 +103,7 @@ def feature_rows(piece: Slice, slices: SliceJob, model: ScoringModel) -> pl.Data
     if slices.behaviour:
         windows_s = slices.spec.windows_s
         rows = add_behaviour(rows, read_past(piece, columns, lookback_s(windows_s)), windows_s)
-    return model.complete(rows.rechunk())
+    return model.complete(rows.rechunk())  # in one piece, since all that follows would copy them each time
 
 
 def conclude(
