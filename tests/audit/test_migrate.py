@@ -3,15 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from cybersec_mlops.audit.database import Database
 from cybersec_mlops.audit.log import AuditLog
-from cybersec_mlops.audit.migrate import alembic_config, check, migrate, version
-from cybersec_mlops.audit.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
+from cybersec_mlops.audit.migrate import check, migrate, version
+from cybersec_mlops.audit.schema import SCHEMA_VERSION, VERSION_TABLE
 from cybersec_mlops.errors import PlatformError
 
 
@@ -25,18 +22,6 @@ def test_a_new_database_gets_the_newest_schema_and_keeps_it(database_url: str) -
     check(database)
     with database.reading() as connection:
         assert version(connection) == SCHEMA_VERSION
-
-
-def test_the_migrations_make_what_the_code_declares(database_url: str) -> None:
-    database = Database(database_url)
-    migrate(database)
-    with database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
-        assert compare_metadata(context, metadata) == []
-
-
-def test_the_code_needs_the_last_migration() -> None:
-    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == SCHEMA_VERSION
 
 
 @pytest.mark.services

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from cybersec_mlops.errors import ConfigError, DataError
-from cybersec_mlops.storage.objects import MOVED, ObjectStore
+from cybersec_mlops.storage.objects import ObjectStore
+from cybersec_mlops.storage.reading import MOVED
 
 
 @dataclass(frozen=True, slots=True)
