@@ -11,8 +11,8 @@ imports are counted, once each: what is compared with the script is `both-plain`
 behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file, and can
 be dropped at any time, counts in the peak and not in what is anonymous, which is looked at every 20 ms.
 
-`--larger` repeats the phases up to the transformation with more rows, in the same way, and compares time per row and
-memory: ten times as many, of CICFlowMeter's wide rows four times, which needs some 10 GB in TMPDIR.
+`--larger` repeats the phases up to the transformation with ten times as many rows, in the same way, and compares time
+per row and memory. It needs some 12 GB of memory for the script, and 30 GB in TMPDIR.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-LARGER = {"zeek-tsv": 10, "zeek-json": 10, "cicflowmeter": 4}
-"""Format to how many times the connections `--larger` has."""
+FORMATS = ("zeek-tsv", "zeek-json", "cicflowmeter")
+LARGER = 10
+"""How many times the connections `--larger` has."""
 DATA_PHASES = ("polars", "both-plain", "both", "ingestion", "transformation-plain", "transformation")
 COMPARED = ("polars", "both-plain")
 MODEL_PHASES = ("training", "evaluation")
@@ -44,7 +45,7 @@ def main() -> None:
     """Run every phase in a process of its own and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1_000_000)
-    parser.add_argument("--format", choices=LARGER, help="only this one")
+    parser.add_argument("--format", choices=FORMATS, help="only this one")
     parser.add_argument("--repeats", type=int, default=3, help="of the script and of what is compared with it")
     parser.add_argument("--larger", action="store_true", help="compare with more connections")
     parser.add_argument("--phase", help=argparse.SUPPRESS)
@@ -55,13 +56,13 @@ def main() -> None:
         return
     source = Path(__file__).parents[1] / "src"
     compileall.compile_dir(source, quiet=1)  # as an installation does: else only our imports compile each time
-    for log_format in [given.format] if given.format else LARGER:
+    for log_format in [given.format] if given.format else FORMATS:
         models = MODEL_PHASES if log_format == "zeek-tsv" else ()  # which depend on the rows and not on their format
         phases = (*COMPARED * (given.repeats - 1), *DATA_PHASES)
         rows = _chain(log_format, given.connections, (*phases, *models))
         _print(rows, log_format, given.connections)
         if given.larger:
-            more = given.connections * LARGER[log_format]
+            more = given.connections * LARGER
             _print_larger(rows, _chain(log_format, more, phases), log_format, more)
 
 

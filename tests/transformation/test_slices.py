@@ -73,6 +73,14 @@ def test_the_past_is_the_lookback_and_no_more(tmp_path: Path) -> None:
     assert pasts == [0, 1, 2, 1]
 
 
+def test_a_log_that_is_in_no_order_is_put_in_order(tmp_path: Path) -> None:
+    seconds: list[int | None] = [997 * step % 500 for step in range(500)]
+    piece = plan_slices([stage(tmp_path, [seconds[:200], seconds[200:]])], slice_rows=400, lookback_s=1)[1]
+    rows = read_slice(piece, COLUMNS)
+    assert rows["ts"].to_list() == [START + timedelta(seconds=second) for second in range(400, 500)]
+    assert rows["n"].to_list() == [seconds.index(second) for second in range(400, 500)]
+
+
 def test_a_column_that_a_part_lacks_is_null(tmp_path: Path) -> None:
     piece = plan_slices([stage(tmp_path, [[1]])], slice_rows=5, lookback_s=1)[0]
     assert read_slice(piece, COLUMNS)["orig_h"].to_list() == [None]

@@ -129,7 +129,10 @@ def _taken(rows: pl.DataFrame, index: npt.NDArray[np.int64]) -> pl.DataFrame:
         return rows.clear()
     bounds = [0, *(np.flatnonzero(np.diff(index) != 1) + 1).tolist(), len(index)]
     if len(bounds) > _MOST_RUNS:
-        return rows.rechunk()[index]  # text is taken from one chunk in half the time
+        first = int(index.min())
+        near, places = rows.slice(first, int(index.max()) - first + 1), pl.Series(index - first)
+        # one column after the other is copied twice; text is taken from one chunk in half the time
+        return pl.DataFrame([column.rechunk().gather(places) for column in near])
     return pl.concat([rows.slice(int(index[start]), stop - start) for start, stop in pairwise(bounds)], rechunk=False)
 
 

@@ -38,6 +38,9 @@ from cybersec_mlops.transformation.staging import Staged, stage_original
 if TYPE_CHECKING:  # it imports SQLAlchemy, which only publishing needs
     from cybersec_mlops.storage.silver import SilverCatalog
 
+_SLICES_AT_ONCE: Final = 2
+"""Each is in memory twice, mapped and as a part; the flow takes as many as there are cores, at most four."""
+
 
 def input_columns(native: Mapping[str, str]) -> dict[str, pl.DataType]:
     """Return the columns that the readers give: the canonical ones, and these native ones of all formats together."""
@@ -176,7 +179,7 @@ def transform(
 
     staged = list(in_order(stage, share(originals)))
     job = SliceJob.of(staged, dataset, spec, str(scratch))
-    parts = list(in_order(partial(build_part, job=job, silver=silver), plan(staged, spec)))
+    parts = list(in_order(partial(build_part, job=job, silver=silver), plan(staged, spec), at_once=_SLICES_AT_ONCE))
     quarantine = [reference for one in staged for reference in store_quarantine(one, silver)]
     return write_manifest(
         staged, parts, quarantine, silver, dataset=dataset, raw_manifest=raw_manifest, columns=silver_columns(job)
