@@ -17,8 +17,8 @@ from cybersec_mlops.transformation.behaviour import CONTEXT_COLUMNS
 from cybersec_mlops.transformation.staging import Staged, StagedPart, staged_parts
 
 _SECOND_US: Final = 1_000_000
-_MOST_RUNS: Final = 64
-"""More pieces cost every later step more than one copy does."""
+_MANY_RUNS: Final = 64
+"""From so many pieces on they cost every later step more than one copy does."""
 
 ORDER: Final = ("ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "raw_sha256", "raw_line")
 """The order of the rows of SILVER: by content first, so that it hardly depends on how the logs were cut into files."""
@@ -128,7 +128,7 @@ def _taken(rows: pl.DataFrame, index: npt.NDArray[np.int64]) -> pl.DataFrame:
     if not len(index):
         return rows.clear()
     bounds = [0, *(np.flatnonzero(np.diff(index) != 1) + 1).tolist(), len(index)]
-    if len(bounds) > _MOST_RUNS:
+    if len(bounds) - 1 >= _MANY_RUNS:
         first = int(index.min())
         near, places = rows.slice(first, int(index.max()) - first + 1), pl.Series(index - first)
         # one column after the other is copied twice; text is taken from one chunk in half the time
