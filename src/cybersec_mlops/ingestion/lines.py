@@ -138,6 +138,10 @@ def _positions(codes: np.ndarray, code: int) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
+_PIECE_BYTES: Final = 1 << 20
+"""Taken from a stream at once: a stream's buffer is copied to a piece while it is in the processor's cache."""
+
+
 def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning: bytes = b"") -> Iterator[Lines]:
     r"""Cut a stream into runs of whole lines of about `batch_bytes`; a last line without newline is given one.
 
@@ -150,23 +154,29 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning:
     """
     max_line_bytes = current().max_line_bytes
     rest = b""
-    while chunk := _first_bytes(beginning, stream, batch_bytes):
+    while pieces := _pieces(beginning, stream, batch_bytes):
         beginning = beginning[batch_bytes:]
-        cut = chunk.rfind(b"\n") + 1
-        if not cut:
-            rest = (rest + chunk)[: max_line_bytes + 1]
+        last = next((at for at in reversed(range(len(pieces))) if b"\n" in pieces[at]), None)
+        if last is None:
+            rest = b"".join((rest, *pieces))[: max_line_bytes + 1]
             continue
-        lines = Lines(b"".join((rest, memoryview(chunk)[:cut])), first)
-        rest = chunk[cut:][: max_line_bytes + 1]
+        cut = pieces[last].rfind(b"\n") + 1
+        lines = Lines(b"".join((rest, *pieces[:last], memoryview(pieces[last])[:cut])), first)
+        rest = b"".join((memoryview(pieces[last])[cut:], *pieces[last + 1 :]))[: max_line_bytes + 1]
         yield lines
         first += lines.height  # which whoever took them knows by now, mostly
     if rest:
         yield Lines(rest + b"\n", first)
 
 
-def _first_bytes(beginning: bytes, stream: BinaryIO, size: int) -> bytes:
-    found = beginning[:size]
-    return found + stream.read(size - len(found)) if len(found) < size else found
+def _pieces(beginning: bytes, stream: BinaryIO, size: int) -> list[bytes]:
+    """Take so many bytes of a stream, fewer at its end; they are copied once, when the lines are known."""
+    pieces = [beginning[:size]] if beginning else []
+    left = size - len(beginning)
+    while left > 0 and (piece := stream.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces
 
 
 def is_plain(lines: Lines) -> bool:

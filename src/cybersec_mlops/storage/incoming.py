@@ -12,6 +12,7 @@ from types import TracebackType
 
 from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.storage import failures
+from cybersec_mlops.storage.page_cache import WriteBehind
 
 
 class Incoming:
@@ -41,6 +42,7 @@ class Incoming:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("xb", buffering=0)
+            self._behind = WriteBehind(self._file.fileno())
         except OSError as error:
             raise self._failure(error) from error
         return self
@@ -48,6 +50,7 @@ class Incoming:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._behind.close()
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -75,6 +78,7 @@ class Incoming:
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
+            self._behind.wrote(len(data))
         except OSError as error:
             raise self._failure(error) from error
 
@@ -89,6 +93,7 @@ class Incoming:
         target = self._folder / key
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            self._behind.finish()
             self._path.replace(target)
         except OSError as error:
             raise self._failure(error) from error

