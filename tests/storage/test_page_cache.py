@@ -89,9 +89,9 @@ def test_the_disk_is_waited_for_piece_by_piece_and_at_the_end(told: list[tuple[s
 def test_a_small_file_is_not_waited_for(told: list[tuple[str, int, int]], tmp_path: Path) -> None:
     with (tmp_path / "a").open("wb") as file:
         behind = WriteBehind(file.fileno())
-        behind.wrote(200 * MIB)
+        behind.wrote(900 * MIB)
         behind.finish()
-        forget(file.fileno(), 200 * MIB)
+        forget(file.fileno(), 900 * MIB)
         behind.close()
     assert told == []
 

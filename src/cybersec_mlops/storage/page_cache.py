@@ -11,7 +11,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-CACHED_BYTES: Final = 256 << 20
+CACHED_BYTES: Final = 1 << 30
 """So much of the beginning of a file may stay in memory."""
 
 _BEHIND_BYTES: Final = 64 << 20
