@@ -6,13 +6,14 @@ Every phase runs in a process of its own, without Prefect, so that its peak memo
 the same file, casts the same columns and writes Parquet; it checks nothing, counts nothing and computes no feature.
 Times are of whatever machine this is, whose speed may change from one minute to the next: read the ratios, those of
 processor seconds where it is busy. What is compared with each other, the script and `both-plain`, is run in turn,
-`--repeats` times, and each is the run with the median of its seconds; everything else is a single run. Both sides'
-imports are counted, once each: what is compared with the script is `both-plain`, ingestion and transformation without
-behaviour features in one process, as a run does them, and `both`, with them. Memory that is mapped from a file, and can
-be dropped at any time, counts in the peak and not in what is anonymous, which is looked at every 20 ms.
+`--repeats` times: the ratio is the median of those of each run with the one before it, the table has the run with the
+median of its seconds. Everything else is a single run. Both sides' imports are counted, once each: what is compared
+with the script is `both-plain`, ingestion and transformation without behaviour features in one process, as a run does
+them, and `both`, with them. Memory that is mapped from a file, and can be dropped at any time, counts in the peak and
+not in what is anonymous, which is looked at every 20 ms.
 
-`--larger` repeats the phases up to the transformation with ten times as many rows, in the same way, and compares time
-per row and memory. It needs some 12 GB of memory for the script, and 30 GB in TMPDIR.
+`--larger` repeats the phases up to the transformation with ten times as many rows, in the same way but at most three
+times, and compares time per row and memory. It needs some 12 GB of memory for the script, and 30 GB in TMPDIR.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 FORMATS = ("zeek-tsv", "zeek-json", "cicflowmeter")
@@ -46,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1_000_000)
     parser.add_argument("--format", choices=FORMATS, help="only this one")
-    parser.add_argument("--repeats", type=int, default=3, help="of the script and of what is compared with it")
+    parser.add_argument("--repeats", type=int, default=5, help="of the script and of what is compared with it")
     parser.add_argument("--larger", action="store_true", help="compare with more connections")
     parser.add_argument("--phase", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -58,12 +60,15 @@ def main() -> None:
     compileall.compile_dir(source, quiet=1)  # as an installation does: else only our imports compile each time
     for log_format in [given.format] if given.format else FORMATS:
         models = MODEL_PHASES if log_format == "zeek-tsv" else ()  # which depend on the rows and not on their format
-        phases = (*COMPARED * (given.repeats - 1), *DATA_PHASES)
-        rows = _chain(log_format, given.connections, (*phases, *models))
+        rows = _chain(log_format, given.connections, (*_data_phases(given.repeats), *models))
         _print(rows, log_format, given.connections)
         if given.larger:
             more = given.connections * LARGER
-            _print_larger(rows, _chain(log_format, more, phases), log_format, more)
+            _print_larger(rows, _chain(log_format, more, _data_phases(min(given.repeats, 3))), log_format, more)
+
+
+def _data_phases(repeats: int) -> tuple[str, ...]:
+    return (*COMPARED * (repeats - 1), *DATA_PHASES)
 
 
 def _chain(log_format: str, connections: int, phases: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -76,11 +81,13 @@ def _chain(log_format: str, connections: int, phases: tuple[str, ...]) -> list[d
             if phase == "ingestion":
                 shutil.rmtree(folder / "logs")
                 (folder / "straight.parquet").unlink()
-    return [_median([row for row in rows if row["phase"] == phase]) for phase in dict.fromkeys(phases)]
-
-
-def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
+    runs = {phase: [row for row in rows if row["phase"] == phase] for phase in phases}
+    found = {phase: sorted(ones, key=lambda run: run["seconds"])[len(ones) // 2] for phase, ones in runs.items()}
+    for unit in ("seconds", "cpu_seconds"):
+        found["both-plain"][f"{unit}_ratios"] = [
+            straight[unit] / plain[unit] for straight, plain in zip(*(runs[name] for name in COMPARED), strict=True)
+        ]
+    return list(found.values())
 
 
 def _in_process(phase: str, folder: Path, log_format: str, connections: int) -> dict[str, Any]:
@@ -309,11 +316,13 @@ def _print(rows: list[dict[str, Any]], log_format: str, connections: int) -> Non
 
 def _print_ratios(rows: list[dict[str, Any]]) -> None:
     of = {row["phase"]: row for row in rows}
-    straight = of["polars"]
-    print()
-    for name in ("both-plain", "both"):
-        ratios = (straight[unit] / of[name][unit] for unit in ("seconds", "cpu_seconds"))
-        print("{}: {:.2f} times the rate of straight Polars, {:.2f} by processor seconds".format(name, *ratios))
+    told = []
+    for unit in ("seconds", "cpu_seconds"):
+        ratios = of["both-plain"][f"{unit}_ratios"]
+        told.append(f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"\nboth-plain: {told[0]} times the rate of straight Polars, {told[1]} by processor seconds")
+    single = (of["polars"][unit] / of["both"][unit] for unit in ("seconds", "cpu_seconds"))
+    print("both: {:.2f} times the rate of straight Polars, {:.2f} by processor seconds".format(*single))
 
 
 def _print_larger(rows: list[dict[str, Any]], more: list[dict[str, Any]], log_format: str, connections: int) -> None:
