@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -65,6 +66,9 @@ def test_times_in_the_forms_that_ra_is_set_to(time: str) -> None:
 def test_seconds_since_1970_have_no_zone() -> None:
     data = COMMAS.replace(b"2026/03/02 09:00:01.000001", b"1772442001.000001")
     assert read(data, "Europe/Prague").rows["ts"][0] == datetime(2026, 3, 2, 9, 0, 1, 1, tzinfo=UTC)
+    answer = Argus().recognise(Head(re.sub(rb"2026/03/02 [0-9:]+", b"1772442001", COMMAS), complete=True))
+    assert isinstance(answer, Recognition)
+    assert answer.notes == ("labelled",)
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,9 @@ def test_times_may_be_seconds_since_1970() -> None:
         b"1772442000.125,0.5,TCP,10.0.0.1,1,10.0.0.2,2,1,40\n"
     )
     assert read(data).rows["ts"].to_list() == [datetime(2026, 3, 2, 9, 0, 0, 125_000, tzinfo=UTC)]
+    answer = Nfdump().recognise(Head(data, complete=True))
+    assert isinstance(answer, Recognition)
+    assert not [note for note in answer.notes if "zone" in note]
 
 
 @pytest.mark.parametrize(

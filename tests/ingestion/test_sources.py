@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -155,6 +156,48 @@ def test_links_that_leave_the_folder_are_not_followed(folder: Path, tmp_path: Pa
     assert reasons["loop"] == "a symbolic link to a folder"
     assert names(expand(str(folder / "*.log")), folder) == ["a.log", "b.log", "in.log"]
     assert expand(str(folder / "out.log")).sources[0].explicit  # who names it, means it
+
+
+@pytest.mark.parametrize("pattern", ["**/*.log", "*/*.log", "o*", "*/**"])
+def test_a_pattern_does_not_follow_them_either(folder: Path, tmp_path: Path, pattern: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret.log").write_text("x")
+    (folder / "out").symlink_to(elsewhere)
+    found = expand(str(folder / pattern))
+    assert not [one.name for one in found.sources if "secret" in one.name]
+    assert [one.reason for one in found.skipped if one.name.startswith(str(folder / "out"))]
+    assert names(expand(str(folder / "out" / "*")), folder) == ["out/secret.log"]
+
+
+def test_a_pattern_follows_links_that_stay(folder: Path) -> None:
+    (folder / "latest").symlink_to("deep")
+    assert "latest/d.txt" in names(expand(str(folder / "*" / "*.txt")), folder)
+
+
+def test_links_in_a_circle_are_no_trap_for_a_pattern(folder: Path) -> None:
+    for name in "xyz":
+        (folder / "deep" / name).symlink_to(folder)
+    found = expand(str(folder / "**" / "*.log"))
+    assert names(found, folder) == ["a.log", "b.log", "deep/er/c.log"]
+    assert {one.reason for one in found.skipped} >= {"a symbolic link to a folder"}
+
+
+@pytest.mark.parametrize("pattern", ["**/*.log", "*/*", "d*/er/*.log"])
+def test_a_folder_that_a_pattern_may_not_look_into_is_told(
+    folder: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(place: Any = ".") -> Any:
+        if os.fspath(place).endswith("/er"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+        return real(place)
+
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", denied)
+    skipped = expand(str(folder / pattern)).skipped
+    assert [(one.name, one.reason) for one in skipped if one.name.endswith("/er")] == [
+        (str(folder / "deep" / "er"), "cannot be read: Permission denied")
+    ]
 
 
 def test_a_pipe_in_a_folder_is_passed_over(folder: Path) -> None:

@@ -39,6 +39,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     not_a_duration,
     not_an_address,
     parse_times,
+    zone_notes,
 )
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import one_spelling, with_labels
@@ -145,7 +146,7 @@ class Argus:
             return Refusal(
                 "an Argus table with a header and no rows", hint="give a table with flows", line=1, passable=True
             )
-        notes = (f"its times have no zone; they are read as {self.timezone}", *(("labelled",) * ("label" in known)))
+        notes = (*zone_notes(head.data, self.timezone), *(("labelled",) * ("label" in known)))
         return Recognition(NAME, "tabs" if separator == "\t" else "commas", has_time=True, ignored=extra, notes=notes)
 
     def read(self, stream: BinaryIO, *, source: str, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -100,6 +101,9 @@ def checked_zone(timezone: str) -> str:
     return timezone
 
 
+_CALENDAR: Final = re.compile(rb"\d{4}[-/]\d\d[-/]\d\d[ T.]\d\d:\d\d")
+
+
 def has_no_zone(time: str) -> bool:
     """Say whether a text is a time of ISO 8601 that does not say its zone.
 
@@ -107,6 +111,15 @@ def has_no_zone(time: str) -> bool:
     (True, False, False)
     """
     return ":" in time and not (time.endswith("Z") or "+" in time or "-" in time[10:])
+
+
+def zone_notes(data: bytes, timezone: str) -> tuple[str, ...]:
+    """Say in which zone the times of a table are read, where they need one: seconds since 1970 do not.
+
+    >>> zone_notes(b"2011/08/10 09:46:53.047,1.0", "UTC"), zone_notes(b"1312969613.047,1.0", "UTC")
+    (('its times have no zone; they are read as UTC',), ())
+    """
+    return (f"its times have no zone; they are read as {timezone}",) if _CALENDAR.search(data) else ()
 
 
 def parse_times(texts: pl.Series, formats: Sequence[str], timezone: str) -> pl.Series:

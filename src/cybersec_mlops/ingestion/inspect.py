@@ -18,6 +18,7 @@ import polars as pl
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import MAGIC_BYTES, Decompressed, compression_of, decompress
+from cybersec_mlops.ingestion.copies import Copies
 from cybersec_mlops.ingestion.draft import draft_mapping
 from cybersec_mlops.ingestion.parquet_text import read_with
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Batch, Head, Reader, Recognition, Refusal, add_skipped
@@ -117,6 +118,7 @@ def inspect_sources(
     everything = [source for expansion in expansions for source in expansion.sources]
     shared = cache(partial(_shared, everything))
     beside = cache(lambda: any(_is_conn_log(source) for source in everything))
+    copies = Copies()
     for expansion in expansions:
         for item in expansion.skipped:
             yield Inspected(item.name, 0, status="passed over", problem=item.reason)
@@ -124,6 +126,9 @@ def inspect_sources(
             found = inspect_source(source, format=format, timezone=timezone, mappings=mappings, shared=shared)
             if found.format is None and found.status != "usable" and format in (None, ZeekConn.name):
                 found = _inspect_joined(source, beside) or found
+            known = (found.format, found.read, found.kept, found.first, found.last)
+            if found.read and (note := copies.note_on(source, known)) is not None:
+                found.notes += (note,)
             yield found
 
 

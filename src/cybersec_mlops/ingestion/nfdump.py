@@ -26,7 +26,7 @@ from typing import BinaryIO, Final
 import polars as pl
 
 from cybersec_mlops.ingestion import nfdump_text
-from cybersec_mlops.ingestion.connection_rules import checked_zone
+from cybersec_mlops.ingestion.connection_rules import checked_zone, zone_notes
 from cybersec_mlops.ingestion.delimited import Column, Layout, read_cells
 from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.lines import BOM, Lines, clean, read_lines
@@ -179,7 +179,7 @@ class Nfdump:
         return Recognition(NAME, form.variant, has_time=True, ignored=ignored, notes=tuple(self._notes(form, head)))
 
     def _notes(self, form: _Form, head: Head) -> Iterator[str]:
-        yield f"its times have no zone; they are read as {self.timezone}"
+        yield from zone_notes(head.data, self.timezone)
         if "resp_pkts" not in form.columns:
             yield "a record is one direction of a connection; what the responder sent is not known"
         if isinstance(form, TextForm) and re.search(rb"\d [KMGT] ", head.data):

@@ -9,6 +9,7 @@ caller is told. Names are hostile: they are cleaned for display. Links that leav
 from __future__ import annotations
 
 import errno
+import fnmatch
 import glob
 import io
 import os
@@ -214,11 +215,11 @@ class _Regular(io.FileIO):
         return count
 
 
-def _walk(root: Path) -> Expansion:
+def _walk(root: Path, pattern: tuple[str, ...] = ("**",)) -> Expansion:
     sources, skipped = list[Source](), list[Skipped]()
 
     def unreadable(error: OSError) -> None:
-        skipped.append(Skipped(printable(str(error.filename), _NAME_LIMIT), f"cannot be read: {error.strerror}"))
+        skipped.append(Skipped(_shown(error.filename), f"cannot be read: {error.strerror}"))
 
     for folder, folders, files in os.walk(root, onerror=unreadable):
         folders.sort()
@@ -228,26 +229,54 @@ def _walk(root: Path) -> Expansion:
                 folders.remove(name)
                 reason = "a symbolic link to a folder" if is_link else "a hidden folder"
                 skipped.append(Skipped(_shown(Path(folder) / name), reason))
+        above = Path(folder).relative_to(root).parts
         for name in sorted(files):
-            _sort_out(Path(folder) / name, root, sources, skipped)
+            if _fits((*above, name), pattern):
+                _sort_out(Path(folder) / name, root, sources, skipped)
         _check_number(len(sources) + len(skipped), root)
     return Expansion(tuple(sorted(sources, key=lambda source: source.name)), tuple(skipped))
 
 
+def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Say whether the parts of a name fit those of a pattern, of which ``**`` stands for any number.
+
+    >>> [_fits(("a", "b", "c.log"), pattern) for pattern in (("**", "*.log"), ("*", "*.log"), ("**",))]
+    [True, False, True]
+    """
+    if not pattern or not parts:
+        return not parts and all(one == "**" for one in pattern)
+    if pattern[0] == "**":
+        return _fits(parts, pattern[1:]) or _fits(parts[1:], pattern)
+    return fnmatch.fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+
+
 def _matches(pattern: str) -> Expansion:
     fixed = Path(*_fixed_parts(pattern))
-    sources, skipped = list[Source](), list[Skipped]()
-    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+    wanted = Path(pattern).parts[len(fixed.parts) :]
+    if "**" in wanted:  # `glob` would go round in a circle of links, and pass over what it cannot read
+        return _walk(fixed, wanted) if fixed.is_dir() else Expansion(())
+    sources, skipped = list[Source](), _unreadable(pattern, fixed)
+    for name in sorted(glob.glob(pattern)):  # noqa: PTH207 - Path.glob takes no absolute pattern
         path = Path(name)
-        if path.is_dir() and not path.is_symlink():
-            if "**" not in pattern:
-                below = _walk(path)
-                sources += below.sources
-                skipped += below.skipped
+        if not _stays_inside(path.parent, fixed):
+            skipped.append(Skipped(_shown(path), "behind a symbolic link that leaves the folder"))
+        elif path.is_dir() and not path.is_symlink():
+            below = _walk(path)
+            sources += below.sources
+            skipped += below.skipped
         else:
             _sort_out(path, fixed, sources, skipped)
         _check_number(len(sources) + len(skipped), pattern)
     return Expansion(tuple(sources), tuple(skipped))
+
+
+def _unreadable(pattern: str, fixed: Path) -> list[Skipped]:
+    """Tell the folders that a pattern leads through and that cannot be looked into, which `glob` passes over."""
+    above = [parent for parent in Path(pattern).parents if glob.has_magic(str(parent))]
+    matched = (name for parent in reversed(above) for name in sorted(glob.glob(str(parent))))  # noqa: PTH207
+    folders = (folder for folder in (fixed, *map(Path, matched)) if folder.is_dir())
+    told = ((folder, _why_unusable(folder)) for folder in folders)
+    return [Skipped(_shown(folder), problem) for folder, problem in told if problem is not None]
 
 
 def _fixed_parts(pattern: str) -> Iterator[str]:
