@@ -1,4 +1,4 @@
-"""Large files past the kernel's page cache, as MinIO writes and reads its objects.
+"""Large files past the kernel's page cache, as MinIO writes and reads its objects (O_DIRECT, minio/minio#7479).
 
 A log of several gigabytes that is copied would otherwise take as much memory from everything else on the machine, and
 a virtual machine pays for memory that it had not used: four gigabytes were stored in 15 s instead of 6
