@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cybersec_mlops.ingestion import copies as copies_module
 from cybersec_mlops.ingestion.copies import Copies
 from cybersec_mlops.ingestion.inspect import inspect_sources
 from cybersec_mlops.ingestion.sources import Source, expand
@@ -36,6 +37,20 @@ def test_copies_are_told_with_what_becomes_of_them(folder: Path) -> None:
         f"the content of {folder}/a.csv: each of its connections would count twice; leave one out",
         None,
     ]
+
+
+def test_each_file_is_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(source: Source) -> tuple[str, str]:
+        hashed.append(source.name)
+        return real(source)
+
+    hashed: list[str] = []
+    real = copies_module._hashes
+    monkeypatch.setattr(copies_module, "_hashes", counted)
+    copies, found = Copies(), sources(folder)
+    for one in found:
+        copies.note_on(one, "alike")
+    assert hashed == [one.name for one in found]
 
 
 def test_what_differs_is_not_read(folder: Path) -> None:

@@ -28,7 +28,7 @@ import polars as pl
 from cybersec_mlops.connections import BENIGN, CONNECTION_SCHEMA
 from cybersec_mlops.errors import ConfigError
 from cybersec_mlops.ingestion import cic_columns
-from cybersec_mlops.ingestion.connection_rules import in_seconds, not_a_time, not_an_address
+from cybersec_mlops.ingestion.connection_rules import in_seconds, not_a_time, not_an_address, zone_note
 from cybersec_mlops.ingestion.delimited import Column, Layout
 from cybersec_mlops.ingestion.labels import ATTACKS, common_name, one_spelling, with_labels
 from cybersec_mlops.ingestion.lines import BOM
@@ -133,7 +133,7 @@ class CICFlowMeter:
                 "a CICFlowMeter table with a header and no rows", hint="give a table with connections", passable=True
             )
         has_time = "ts" in known
-        times = f"its times have no zone; they are read as {self.timezone}" if has_time else "it has no times"
+        times = zone_note(self.timezone) if has_time else "it has no times"
         notes = [times, *(["labelled"] if "label_text" in known else [])]
         if has_time and _HALF_UNKNOWN.fullmatch(_second_cell(head, known.index("ts"))):
             notes.append("its times have no AM or PM; 1 to 7 o'clock is read as afternoon, as the publisher's are")

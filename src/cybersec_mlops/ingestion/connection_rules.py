@@ -113,13 +113,18 @@ def has_no_zone(time: str) -> bool:
     return ":" in time and not (time.endswith("Z") or "+" in time or "-" in time[10:])
 
 
+def zone_note(timezone: str) -> str:
+    """Say in which zone times are read that do not say theirs."""
+    return f"its times have no zone; they are read as {timezone}"
+
+
 def zone_notes(data: bytes, timezone: str) -> tuple[str, ...]:
     """Say in which zone the times of a table are read, where they need one: seconds since 1970 do not.
 
     >>> zone_notes(b"2011/08/10 09:46:53.047,1.0", "UTC"), zone_notes(b"1312969613.047,1.0", "UTC")
     (('its times have no zone; they are read as UTC',), ())
     """
-    return (f"its times have no zone; they are read as {timezone}",) if _CALENDAR.search(data) else ()
+    return (zone_note(timezone),) if _CALENDAR.search(data) else ()
 
 
 def parse_times(texts: pl.Series, formats: Sequence[str], timezone: str) -> pl.Series:

@@ -19,8 +19,10 @@ class Copies:
     """Files and what is known of them; only those of which the same is known are read again, and hashed."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, list[Source]] = {}
-        self._hashes: dict[str, tuple[str, str]] = {}
+        self._first: dict[Hashable, Source | None] = {}
+        """The first of each kind; None as soon as it was hashed."""
+        self._stored: dict[str, str] = {}
+        self._content: dict[str, str] = {}
 
     def note_on(self, source: Source, known: Hashable) -> str | None:
         """Say of which earlier file this one is a copy, and what a run makes of it; None where it is of none.
@@ -32,26 +34,27 @@ class Copies:
         known : hashable
             What two copies have in common: their format, their rows.
         """
-        others = self._known.setdefault(known, [])
-        for other in others:
-            mine, its = self._hashed(source), self._hashed(other)
-            if mine is None or its is None:
-                continue
-            if mine[0] == its[0]:
-                return f"the same bytes as {other.name}: a run takes them once"
-            if mine[1] == its[1]:
-                return f"the content of {other.name}: each of its connections would count twice; leave one out"
-        others.append(source)
-        return None
+        if known not in self._first:
+            self._first[known] = source
+            return None
+        if (first := self._first[known]) is not None:
+            self._compared(first)
+            self._first[known] = None
+        return self._compared(source)
 
-    def _hashed(self, source: Source) -> tuple[str, str] | None:
-        """Return the hashes of a file and of its content; None where it cannot be read any more."""
-        if source.place not in self._hashes:
-            try:
-                self._hashes[source.place] = _hashes(source)
-            except DataError:
-                return None
-        return self._hashes[source.place]
+    def _compared(self, source: Source) -> str | None:
+        try:
+            stored, content = _hashes(source)
+        except DataError:  # it cannot be read any more
+            return None
+        same, alike = self._stored.get(stored), self._content.get(content)
+        self._stored.setdefault(stored, source.name)
+        self._content.setdefault(content, source.name)
+        if same is not None:
+            return f"the same bytes as {same}: a run takes them once"
+        if alike is not None:
+            return f"the content of {alike}: each of its connections would count twice; leave one out"
+        return None
 
 
 def _hashes(source: Source) -> tuple[str, str]:

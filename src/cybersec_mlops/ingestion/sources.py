@@ -17,7 +17,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -256,9 +256,10 @@ def _matches(pattern: str) -> Expansion:
     if "**" in wanted:  # `glob` would go round in a circle of links, and pass over what it cannot read
         return _walk(fixed, wanted) if fixed.is_dir() else Expansion(())
     sources, skipped = list[Source](), _unreadable(pattern, fixed)
+    inside = cache(partial(_stays_inside, root=fixed))  # many files share a folder
     for name in sorted(glob.glob(pattern)):  # noqa: PTH207 - Path.glob takes no absolute pattern
         path = Path(name)
-        if not _stays_inside(path.parent, fixed):
+        if not inside(path.parent):
             skipped.append(Skipped(_shown(path), "behind a symbolic link that leaves the folder"))
         elif path.is_dir() and not path.is_symlink():
             below = _walk(path)

@@ -36,6 +36,7 @@ from cybersec_mlops.ingestion.connection_rules import (
     not_a_time,
     not_an_address,
     parse_times,
+    zone_note,
 )
 from cybersec_mlops.ingestion.json_lines import (
     broken_lines,
@@ -162,7 +163,7 @@ class SuricataEVE:
     def _notes(self, flows: list[dict[str, Any]], others: str) -> Iterator[str]:
         starts = [str(record["flow"].get("start")) for record in flows if isinstance(record.get("flow"), dict)]
         if any(has_no_zone(start) for start in starts):
-            yield f"its times have no zone; they are read as {self.timezone}"
+            yield zone_note(self.timezone)
         if any("label" in record for record in flows):
             yield "labelled"
         if not flows:

@@ -13,7 +13,7 @@ import polars as pl
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import zeek_columns, zeek_json, zeek_tsv
-from cybersec_mlops.ingestion.connection_rules import checked_zone, has_no_zone
+from cybersec_mlops.ingestion.connection_rules import checked_zone, has_no_zone, zone_note
 from cybersec_mlops.ingestion.in_order import in_order
 from cybersec_mlops.ingestion.json_lines import is_array, objects_of, record_lines, variant_of
 from cybersec_mlops.ingestion.lines import BOM, Lines, clean
@@ -155,7 +155,7 @@ def _label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _zone_notes(time: object, zone: str) -> tuple[str, ...]:
-    return (f"its times have no zone; they are read as {zone}",) if has_no_zone(str(time)) else ()
+    return (zone_note(zone),) if has_no_zone(str(time)) else ()
 
 
 def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:

@@ -27,7 +27,7 @@ from cybersec_mlops.waiting import Wait, waiting_for
 
 CHUNK_BYTES: Final = 8 << 20
 PIECE_BYTES: Final = 1 << 20
-"""Read at once of a folder's object: what is hashed while it is in the processor's cache takes a tenth less."""
+"""Read at once of a folder's object: so little is still in the processor's cache when it is hashed."""
 READ_LIMIT_BYTES: Final = 256 << 20
 
 MOVED: Final = "it was written to another store: check the store URL, or link the old folder's name to where it is now"
