@@ -61,7 +61,7 @@ def _measured(way: str, folder: Path) -> dict[str, Any]:
 
     tune_native()
     if way == "through":
-        page_cache.CACHED_BYTES = sys.maxsize  # type: ignore[misc]  # so large is no file
+        page_cache.LARGE_BYTES = sys.maxsize  # type: ignore[misc]  # so large is no file
     store = ObjectStore.from_url(f"file://{folder}/store")
     begun, cpu = time.perf_counter(), time.process_time()
     with Incoming(folder / "store") as incoming:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import mmap
 import os
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
-from cybersec_mlops.errors import PlatformError
 from cybersec_mlops.storage import page_cache
 from cybersec_mlops.storage.incoming import Incoming
 from cybersec_mlops.storage.objects import ObjectStore
@@ -23,16 +22,15 @@ MIB = 1 << 20
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A megabyte is large here."""
-    monkeypatch.setattr(page_cache, "CACHED_BYTES", MIB)
+    monkeypatch.setattr(page_cache, "LARGE_BYTES", MIB)
     monkeypatch.setattr(page_cache, "_BEHIND_BYTES", 256 * KIB)
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+def told(monkeypatch: pytest.MonkeyPatch) -> SimpleQueue[tuple[int, int, int]]:
     """What the kernel is asked for."""
-    calls: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(("flush", 0, 0)))
-    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, size, __: calls.append(("forget", start, size)))
+    calls = SimpleQueue[tuple[int, int, int]]()
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *asked: calls.put(asked))
     return calls
 
 
@@ -47,66 +45,58 @@ def resident(path: Path) -> list[bool]:
     return [bool(one & 1) for one in found]
 
 
-def check_dropped(path: Path) -> None:
-    pages = resident(path)
-    if all(pages):
-        pytest.skip("a file system in memory")
-    assert all(pages[: MIB // mmap.PAGESIZE])
-    assert not any(pages[3 * MIB // mmap.PAGESIZE :])  # a page of 2 MiB is dropped as a whole or not at all
+def on_disk(path: Path) -> Path:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+    if not all(resident(path)):
+        pytest.skip("a file system that keeps nothing in memory")
+    return path
 
 
 @pytest.mark.usefixtures("small")
-def test_only_the_beginning_of_a_large_file_stays_in_memory(tmp_path: Path) -> None:
-    with Incoming(tmp_path) as incoming:
-        for _ in range(80):
-            incoming.write(os.urandom(100 * KIB))
-        incoming.keep("a")
-    check_dropped(tmp_path / "a")
-
-
-@pytest.mark.usefixtures("small")
-def test_what_is_read_of_a_large_object_does_not_stay_either(tmp_path: Path) -> None:
+def test_what_is_read_of_a_large_object_does_not_stay_in_memory(tmp_path: Path) -> None:
     store = ObjectStore.from_url(f"file://{tmp_path}")
     reference = store.put_bytes("a", os.urandom(8 * MIB))
-    with (tmp_path / "a").open("r+b") as file:
-        os.fsync(file.fileno())  # what is not on the disk yet cannot be dropped
+    path = on_disk(tmp_path / "a")
     assert store.holds(reference)
-    check_dropped(tmp_path / "a")
+    if all(resident(path)):
+        pytest.skip("a file system in memory")
+    assert not any(resident(path))
+
+
+def test_what_is_read_of_a_small_object_stays(tmp_path: Path) -> None:
+    store = ObjectStore.from_url(f"file://{tmp_path}")
+    reference = store.put_bytes("a", os.urandom(8 * MIB))
+    path = on_disk(tmp_path / "a")
+    assert store.holds(reference)
+    assert all(resident(path))
+
+
+def test_what_was_forgotten_is_read_again_from_the_disk(tmp_path: Path) -> None:
+    data = os.urandom(3 * MIB + 1)
+    (tmp_path / "a").write_bytes(data)
+    with on_disk(tmp_path / "a").open("rb") as file:
+        forget(file.fileno(), len(data))
+        assert file.read() == data
 
 
 @pytest.mark.usefixtures("small")
-def test_the_disk_is_waited_for_piece_by_piece_and_at_the_end(told: list[tuple[str, int, int]], tmp_path: Path) -> None:
-    with (tmp_path / "a").open("wb") as file:
-        behind = WriteBehind(file.fileno())
-        for _ in range(6):
-            behind.wrote(256 * KIB)
-        behind.finish()
-        behind.close()
-    beyond = [("flush", 0, 0), ("forget", MIB, 256 * KIB), ("flush", 0, 0), ("forget", MIB, 512 * KIB)]
-    assert told == [*beyond, *beyond[2:]]
-
-
-def test_a_small_file_is_not_waited_for(told: list[tuple[str, int, int]], tmp_path: Path) -> None:
-    with (tmp_path / "a").open("wb") as file:
-        behind = WriteBehind(file.fileno())
-        behind.wrote(900 * MIB)
-        behind.finish()
-        forget(file.fileno(), 900 * MIB)
-        behind.close()
-    assert told == []
-
-
-@pytest.mark.usefixtures("small")
-def test_a_disk_that_is_full_when_it_is_flushed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
+def test_a_large_file_is_forgotten_behind_its_writer(told: SimpleQueue[tuple[int, int, int]], tmp_path: Path) -> None:
     with Incoming(tmp_path) as incoming:
-        incoming.write(b"a" * 2 * MIB)
-        with pytest.raises(PlatformError, match="no space left"):
-            incoming.keep("a")
-    assert list(tmp_path.iterdir()) == []
+        for _ in range(16):
+            incoming.write(b"a" * 100 * KIB)
+        asked = [told.get(timeout=60), told.get(timeout=60)]
+    # the first piece with which it is large, and when enough has come since
+    assert asked == [(0, 1100 * KIB, os.POSIX_FADV_DONTNEED), (0, 1400 * KIB, os.POSIX_FADV_DONTNEED)]
+    assert told.empty()
+
+
+def test_a_small_file_is_not_forgotten(told: SimpleQueue[tuple[int, int, int]], tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        behind = WriteBehind(file.fileno())
+        behind.wrote(60 * MIB)
+        behind.close()
+    assert told.empty()
 
 
 @pytest.mark.usefixtures("small")

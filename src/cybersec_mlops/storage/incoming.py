@@ -93,7 +93,6 @@ class Incoming:
         target = self._folder / key
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._behind.finish()
             self._path.replace(target)
         except OSError as error:
             raise self._failure(error) from error
