@@ -3,7 +3,7 @@
 What a log is copied to and read from once would otherwise take as much memory from everything else on the machine, and
 a virtual machine pays for memory that it had not used: its hypervisor hands it out page by page (docs/scale.md). So
 what the disk has of a large object is dropped behind the writer and behind the reader, and the same pages are used
-again. Nothing waits for the disk: of one that is slower than the writer less is dropped.
+again. Nothing waits until the disk has something, at most until its queue takes it: of a slow one less is dropped.
 """
 
 from __future__ import annotations
