@@ -72,13 +72,12 @@ def read_cells(lines: Lines, layout: Layout, rejected: Rejected, *, quoted: bool
     held = quoted and b'"' in lines.data
     if held:
         lines = _unquote(lines, layout, rejected)
-    separators = lines.codes == ord(layout.separator)
-    if not _may_fit(lines, layout, separators):
-        lines = _drop_ragged(lines, layout, separators, rejected)
+    if not _may_fit(lines, layout):
+        lines = _drop_ragged(lines, layout, rejected)
     try:
         return Cells(lines, _parse(lines, layout, held=held), {})
     except PolarsError:
-        lines = _drop_ragged(lines, layout, lines.codes == ord(layout.separator), rejected)
+        lines = _drop_ragged(lines, layout, rejected)
     try:
         return Cells(lines, _parse(lines, layout, held=held), {})
     except PolarsError:
@@ -86,18 +85,18 @@ def read_cells(lines: Lines, layout: Layout, rejected: Rejected, *, quoted: bool
         return Cells(lines, frame, _failed(frame, _parse(lines, layout, held=held, as_text=True), layout))
 
 
-def _may_fit(lines: Lines, layout: Layout, separators: np.ndarray) -> bool:
+def _may_fit(lines: Lines, layout: Layout) -> bool:
     """Say whether every line has so many separators as it should, as far as parsing does not tell.
 
     Where their number is right, one too many here may make up for one too few there. A line with one too many stops the
     parser if the last column is read, so that it need not be looked for then.
     """
-    each = len(layout.columns) - 1
-    if not each or np.count_nonzero(separators) != lines.height * each:
-        return not each and not separators.any()
-    if layout.columns[-1] is not None:
+    each, separator = len(layout.columns) - 1, ord(layout.separator)
+    if lines.count(separator) != lines.height * each:
+        return False
+    if not each or layout.columns[-1] is not None:
         return True
-    places = np.flatnonzero(separators).reshape(lines.height, each)
+    places = lines.positions(separator).reshape(lines.height, each)
     return bool(((places[:, 0] >= lines.starts) & (places[:, -1] < lines.ends)).all())
 
 
@@ -137,8 +136,8 @@ def _failed(frame: pl.DataFrame, text: pl.DataFrame, layout: Layout) -> dict[Rul
     return failed
 
 
-def _drop_ragged(lines: Lines, layout: Layout, separators: np.ndarray, rejected: Rejected) -> Lines:
-    before = np.searchsorted(np.flatnonzero(separators), lines.ends)
+def _drop_ragged(lines: Lines, layout: Layout, rejected: Rejected) -> Lines:
+    before = np.searchsorted(lines.positions(ord(layout.separator)), lines.ends)
     columns = np.diff(before, prepend=0) + 1
     expected = len(layout.columns)
     ragged = np.flatnonzero(columns != expected).tolist()

@@ -60,7 +60,7 @@ class Lines:
     def ends(self) -> np.ndarray:
         """Where the newline of each line is; looked for when it is first asked for."""
         if self._ends is None:
-            self._ends = _positions(self.codes, NEWLINE)
+            self._ends = self.positions(NEWLINE)
             self._height = len(self._ends)
         return self._ends
 
@@ -68,8 +68,21 @@ class Lines:
     def height(self) -> int:
         """How many lines; to count them takes half the time that it takes to find them."""
         if self._height is None:
-            self._height = _count(self.codes, NEWLINE)
+            self._height = self.count(NEWLINE)
         return self._height
+
+    def count(self, code: int) -> int:
+        """Say how often a byte is there."""
+        return sum(int(np.count_nonzero(piece == code)) for _, piece in self._pieces())
+
+    def positions(self, code: int) -> np.ndarray:
+        """Return where a byte is, int64: `np.flatnonzero` without an intermediate of the size of the block."""
+        found = [np.flatnonzero(piece == code) + start for start, piece in self._pieces()]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    def _pieces(self) -> Iterator[tuple[int, np.ndarray]]:
+        codes = self.codes
+        return ((start, codes[start : start + _AT_ONCE]) for start in range(0, len(codes), _AT_ONCE))
 
     @property
     def starts(self) -> np.ndarray:
@@ -124,19 +137,6 @@ class Lines:
 
 _AT_ONCE: Final = 1 << 18
 """Bytes that are compared at once: what is between stays in the processor's cache."""
-
-
-def _count(codes: np.ndarray, code: int) -> int:
-    pieces = range(0, len(codes), _AT_ONCE)
-    return sum(int(np.count_nonzero(codes[start : start + _AT_ONCE] == code)) for start in pieces)
-
-
-def _positions(codes: np.ndarray, code: int) -> np.ndarray:
-    """Return where a byte is, int64: `np.flatnonzero` without an intermediate of the size of the block."""
-    pieces = range(0, len(codes), _AT_ONCE)
-    found = [np.flatnonzero(codes[start : start + _AT_ONCE] == code) + start for start in pieces]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
-
 
 _PIECE_BYTES: Final = 1 << 20
 """Taken from a stream at once: a stream's buffer is copied to a piece while it is in the processor's cache."""
