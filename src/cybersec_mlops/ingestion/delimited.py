@@ -149,8 +149,7 @@ def _drop_ragged(lines: Lines, layout: Layout, rejected: Rejected) -> Lines:
 
 def _unquote(lines: Lines, layout: Layout, rejected: Rejected) -> Lines:
     changes: dict[int, bytes | None] = {}
-    quotes = np.searchsorted(lines.ends, np.flatnonzero(lines.codes == ord('"')))
-    for index in np.unique(quotes).tolist():
+    for index in lines.holding(lines.positions(ord('"'))):
         cells = split_quoted(lines.raw(index), layout.separator)
         changes[index] = None
         if cells is None:

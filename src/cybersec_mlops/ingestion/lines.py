@@ -39,6 +39,8 @@ class Lines:
     >>> lines = Lines(b"a\nb\nc\n", 10)
     >>> lines.height, lines.raw(1), lines.number(1)
     (3, b'b', 11)
+    >>> lines.count(ord("b")), lines.holding(lines.positions(ord("b")))
+    (1, [1])
     >>> rest = lines.edit({1: None})
     >>> rest.data, rest.number(1)
     (b'a\nc\n', 12)
@@ -79,6 +81,11 @@ class Lines:
         """Return where a byte is, int64: `np.flatnonzero` without an intermediate of the size of the block."""
         found = [np.flatnonzero(piece == code) + start for start, piece in self._pieces()]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    def holding(self, places: np.ndarray) -> list[int]:
+        """Return the lines in which these places are, each once."""
+        found: list[int] = np.unique(np.searchsorted(self.ends, places)).tolist()
+        return found
 
     def _pieces(self) -> Iterator[tuple[int, np.ndarray]]:
         codes = self.codes
@@ -220,7 +227,7 @@ def clean(
     for index in np.flatnonzero(lengths > max_line_bytes).tolist():
         changes[index] = None
         rejected.add(lines, index, "line_too_long", detail=f"more than {max_line_bytes} bytes")
-    for index in _lines_with(lines, lines.codes == 0) if b"\0" in lines.data else ():
+    for index in lines.holding(lines.positions(0)) if b"\0" in lines.data else ():
         if index not in changes:
             changes[index] = None
             rejected.add(lines, index, "nul_byte", detail="a NUL byte, expected text")
@@ -234,19 +241,14 @@ def clean(
 
 
 def _without_marks(lines: Lines) -> Lines:
-    marked = [i for i in _lines_with(lines, lines.codes == BOM[0]) if lines.raw(i).startswith(BOM)]
+    marked = [i for i in lines.holding(lines.positions(BOM[0])) if lines.raw(i).startswith(BOM)]
     return lines.edit({index: lines.raw(index).removeprefix(BOM) for index in marked})
-
-
-def _lines_with(lines: Lines, hits: np.ndarray) -> list[int]:
-    found: list[int] = np.unique(np.searchsorted(lines.ends, np.flatnonzero(hits))).tolist()
-    return found
 
 
 def _check_encoding(lines: Lines, encoding: Encoding, changes: dict[int, bytes | None], rejected: Rejected) -> None:
     if _is_utf8(lines.data):
         return
-    for index in _lines_with(lines, lines.codes >= 128):
+    for index in lines.holding(np.flatnonzero(lines.codes >= 128)):
         line = lines.raw(index)
         if index in changes or _is_utf8(line):
             continue

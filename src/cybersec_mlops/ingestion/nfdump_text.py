@@ -172,7 +172,7 @@ def _cut_at_once(lines: Lines, form: TextForm) -> pl.DataFrame | None:
         return None
     columns = tuple(_columns(form))
     words = Lines(_single_blanks(lines), 1)
-    blanks = np.searchsorted(np.flatnonzero(words.codes == 32), words.ends)
+    blanks = np.searchsorted(words.positions(32), words.ends)
     if (np.diff(blanks, prepend=0) != len(columns) - 1).any():
         return None
     frame = read_cells(words, Layout(" ", columns), Rejected()).frame

@@ -13,29 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 LARGE_BYTES: Final = 64 << 20
-"""From this size on; what is smaller is likely to be read again."""
+"""What is smaller stays in memory: it is likely to be read again."""
 
 _BEHIND_BYTES: Final = 32 << 20
 """What is written before the disk is told to begin with it."""
 
 
 def forget(descriptor: int, end: int) -> None:
-    """Let the kernel send a file's bytes up to `end` to the disk, and drop what it holds of those that are there.
+    """Let the kernel send a large file's bytes up to `end` to the disk, and drop what it holds of those that are there.
 
     All of them each time: of the large pages that a piece shares with the next one the kernel drops none. Nothing
     happens where there is no such call (macOS), and to what is in memory only (tmpfs). See posix_fadvise(2).
     """
-    if hasattr(os, "posix_fadvise"):
+    if hasattr(os, "posix_fadvise") and os.fstat(descriptor).st_size >= LARGE_BYTES:
         os.posix_fadvise(descriptor, 0, end, os.POSIX_FADV_DONTNEED)
 
 
-def is_large(descriptor: int) -> bool:
-    """Say whether an open file is one that is forgotten behind its reader."""
-    return os.fstat(descriptor).st_size >= LARGE_BYTES
-
-
 class WriteBehind:
-    """Forgets what is written to a file, in a thread of its own, once it is large.
+    """Forgets what is written to a file, in a thread of its own.
 
     Parameters
     ----------
@@ -59,7 +54,7 @@ class WriteBehind:
     def wrote(self, count: int) -> None:
         """Say that so many bytes more were written."""
         self._written += count
-        if self._written >= LARGE_BYTES and self._written - self._told >= _BEHIND_BYTES:
+        if self._written - self._told >= _BEHIND_BYTES:
             self._told = self._written
             self._thread.submit(forget, self._descriptor, self._written)
 

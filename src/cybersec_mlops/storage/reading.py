@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from cybersec_mlops.errors import DataError, PlatformError
 from cybersec_mlops.storage import failures
-from cybersec_mlops.storage.page_cache import forget, is_large
+from cybersec_mlops.storage.page_cache import forget
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.storage.s3 import S3Options
 from cybersec_mlops.storage.streams import HashedReader, sha256_of
@@ -175,8 +175,7 @@ class ReadableStore:
         with Path(f"/{path}").open("rb", buffering=0) as file:  # the client would copy it once more
             file.seek(start)
             piece = file.read(end - start)
-            if is_large(file.fileno()):
-                forget(file.fileno(), end)
+            forget(file.fileno(), end)
             return piece
 
     def get_bytes(self, key: str, *, sha256: str | None = None, limit: int = READ_LIMIT_BYTES) -> bytes:
