@@ -197,39 +197,54 @@ def _layers(folder: Path) -> Any:
 
 def run_ingestion(folder: Path, _: str) -> int:
     """Hash, recognise, count and store the originals."""
-    from cybersec_mlops.pipeline.loading import loading
-
-    with loading():  # as a run does
-        from cybersec_mlops.ingestion.ingest import ingest
-
-    manifest, originals, _found = ingest([str(folder / "logs")], _layers(folder).raw)
-    (folder / "raw.json").write_text(json.dumps(manifest.to_dict()))
-    return sum(one.lines for one in originals)
+    return _ingest(folder)
 
 
 def run_transformation(folder: Path, _: str) -> int:
     """Parse, check, compute every feature, store."""
-    return _transform(folder, behaviour=True, name="silver.json")
+    return _transform(folder, behaviour=True)
 
 
 def run_transformation_plain(folder: Path, _: str) -> int:
     """Transform without the behaviour features."""
-    return _transform(folder, behaviour=False, name="plain.json")
+    return _transform(folder, behaviour=False)
 
 
-def run_both(folder: Path, log_format: str) -> int:
+def run_both(folder: Path, _: str) -> int:
     """Ingest and transform."""
-    run_ingestion(folder, log_format)
-    return run_transformation(folder, log_format)
+    return _both(folder, behaviour=True)
 
 
-def run_both_plain(folder: Path, log_format: str) -> int:
+def run_both_plain(folder: Path, _: str) -> int:
     """Ingest, and transform without the behaviour features."""
-    run_ingestion(folder, log_format)
-    return run_transformation_plain(folder, log_format)
+    return _both(folder, behaviour=False)
 
 
-def _transform(folder: Path, *, behaviour: bool, name: str) -> int:
+def _both(folder: Path, *, behaviour: bool) -> int:
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    try:
+        _ingest(folder, scratch)  # which parses what it stores, as in a run
+        return _transform(folder, behaviour=behaviour, scratch=scratch)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _ingest(folder: Path, scratch: Path | None = None) -> int:
+    from cybersec_mlops.pipeline.loading import loading
+
+    with loading():  # as a run does
+        from cybersec_mlops.ingestion.ingest import ingest
+        from cybersec_mlops.transformation.while_storing import parsing
+
+    raw = _layers(folder).raw
+    onlooker = None if scratch is None else parsing(raw, scratch)
+    manifest, originals, _found = ingest([str(folder / "logs")], raw, onlooker=onlooker)
+    (folder / "raw.json").write_text(json.dumps(manifest.to_dict()))
+    return sum(one.lines for one in originals)
+
+
+def _transform(folder: Path, *, behaviour: bool, scratch: Path | None = None) -> int:
     from cybersec_mlops.pipeline.loading import loading
 
     with loading():
@@ -238,17 +253,18 @@ def _transform(folder: Path, *, behaviour: bool, name: str) -> int:
         from cybersec_mlops.transformation.transform import transform
 
     layers, manifest = _layers(folder), _reference(folder / "raw.json")
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder) as own:
         reference, made = transform(
             read_manifest(manifest, layers.raw),
             manifest,
             layers.raw,
             layers.silver,
-            Path(scratch),
+            Path(own),
             dataset="benchmark",
             spec=TransformationSpec(behaviour=behaviour),
+            parsed=scratch,
         )
-    (folder / name).write_text(json.dumps(reference.to_dict()))
+    (folder / ("silver.json" if behaviour else "plain.json")).write_text(json.dumps(reference.to_dict()))
     return made.kept
 
 

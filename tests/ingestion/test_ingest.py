@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import hashlib
@@ -10,6 +11,7 @@ import json
 import lzma
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +20,7 @@ import pytest
 from cybersec_mlops.errors import DataError, PlatformError
 from cybersec_mlops.ingestion.ingest import find_sources, ingest, open_original, store_original
 from cybersec_mlops.ingestion.limits import Limits, applied
-from cybersec_mlops.ingestion.originals import object_key, read_manifest, receipt_key, same_content
+from cybersec_mlops.ingestion.originals import Original, object_key, read_manifest, receipt_key, same_content
 from cybersec_mlops.ingestion.sources import Source, expand
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -266,6 +268,34 @@ def test_a_large_file_is_read_once_by_a_folder(content: bytes, one_pass: ObjectS
     in_two = store_original(counted(content, opened), ObjectStore.from_url(f"memory://{tmp_path.name}"))
     assert len(opened) == 3
     assert dataclasses.replace(original, uri=in_two.uri) == in_two
+
+
+@pytest.mark.parametrize("wanted", [0, 10, -1], ids=["nothing", "a little", "all"])
+@pytest.mark.parametrize("content", [CONN, gzip.compress(CONN)], ids=["plain", "gzip"])
+def test_an_onlooker_sees_the_content_and_changes_nothing(content: bytes, wanted: int, one_pass: ObjectStore) -> None:
+    seen, settled = list[bytes](), list[Original]()
+
+    def look(draft: Original, stream: BinaryIO) -> Callable[[Original], None]:
+        assert (draft.format, draft.sha256) == ("zeek_conn", "")
+        seen.append(stream.read(wanted))
+        return settled.append
+
+    original = store_original(counted(content, []), one_pass, onlooker=look)
+    assert settled == [original]
+    assert seen == [CONN[: wanted if wanted >= 0 else None]]
+    one_pass.delete(object_key(original.sha256))
+    assert store_original(counted(content, []), one_pass) == original
+
+
+def test_what_a_file_fails_with_is_told_whatever_its_onlooker_makes_of_it(one_pass: ObjectStore) -> None:
+    def look(_: Original, stream: BinaryIO) -> Callable[[Original], None]:
+        with contextlib.suppress(DataError):
+            stream.read()
+        return lambda _: pytest.fail("it was not stored")
+
+    with pytest.raises(DataError, match="ends early"):
+        store_original(counted(gzip.compress(CONN)[:-9], []), one_pass, onlooker=look)
+    assert files_of(one_pass) == []
 
 
 def test_bytes_that_a_folder_may_have_are_not_written_before_their_hash_is_known(one_pass: ObjectStore) -> None:

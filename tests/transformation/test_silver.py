@@ -51,7 +51,7 @@ def test_a_lost_row_is_an_error(run_transform: Transform, stores: Stores, tmp_pa
     from cybersec_mlops.transformation.staging import Staged, StagedPart
 
     reference, manifest = run_transform(write_log(tmp_path / "conn.log", [line(0), line(1)]))
-    staged = Staged("ab", "zeek_conn", False, (StagedPart("x", 3, 3, 0, 1),), ())
+    staged = Staged("ab", "zeek_conn", False, (StagedPart("x", 3, 3, 0, 1, "ab", "zeek_conn"),), ())
     part = SilverPart(manifest.parts[0], {}, {}, None, None)
     with pytest.raises(DataError, match="rows went missing"):
         write_manifest([staged], [part], [], stores[1], dataset="d", raw_manifest=reference, columns={})

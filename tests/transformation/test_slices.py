@@ -36,7 +36,7 @@ def stage(folder: Path, parts: list[list[int | None]]) -> Staged:
         known = rows["ts"].dt.epoch("us").drop_nulls()
         counts.append((known // 1_000_000).rename("second").value_counts(name="len"))
         first, last = (int(known.min()), int(known.max())) if len(known) else (None, None)  # type: ignore[arg-type]
-        made.append(StagedPart(str(path), len(times), len(known), first, last))
+        made.append(StagedPart(str(path), len(times), len(known), first, last, "ab", "zeek_conn"))
     table = folder / "seconds.arrow"
     pl.concat(counts).write_ipc(table)
     return Staged("ab", "zeek_conn", False, tuple(made), (), seconds=str(table))

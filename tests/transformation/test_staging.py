@@ -19,7 +19,7 @@ from cybersec_mlops.ingestion.originals import object_key
 from cybersec_mlops.ingestion.reader import Batch
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.transformation import staging
-from cybersec_mlops.transformation.staging import Staged, stage_original, staged_parts
+from cybersec_mlops.transformation.staging import Staged, read_refused, stage_original, staged_parts
 
 Stores = tuple[ObjectStore, ObjectStore]
 
@@ -29,7 +29,7 @@ def test_kept_and_refused_add_up(stores: Stores, tmp_path: Path) -> None:
     _, originals, _ = ingest([str(log)], stores[0])
     staged = stage_original(originals[0], stores[0], tmp_path / "scratch")
     assert (staged.kept, sum(staged.reasons.values())) == (2, 1)
-    refused = pl.concat(pl.read_parquet(part.path) for part in staged.rejected)
+    refused = pl.concat(read_refused(part) for part in staged.rejected)
     assert refused["raw_sha256"].to_list() == [originals[0].sha256]
     assert refused["text"][0].startswith("1700000007")
     assert sum(part.rows for part in staged_parts((staged,))) == staged.kept
@@ -80,7 +80,7 @@ def test_every_row_is_counted_in_its_second_however_many_batches(batches: int, s
     made = staging._Parts(originals[0], tmp_path, compress=False)
     rows = pl.read_ipc(stage_original(originals[0], stores[0], tmp_path / "scratch").parts[0].path)
     for number in range(batches):
-        made.add(Batch(rows[number].drop("raw_sha256", "format"), pl.DataFrame(schema=REJECTED_SCHEMA)))
+        made.add(Batch(rows[number], pl.DataFrame(schema=REJECTED_SCHEMA)))
     made.finish()
     counted = pl.read_ipc(tmp_path / "seconds.arrow")
     assert counted["len"].sum() == batches

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -151,10 +151,16 @@ class Decompressed(io.RawIOBase):
         self._count(found)
         return len(found)
 
-    def drain(self) -> None:
-        """Count what is left: as reading it to its end, without handing it on."""
+    def pieces(self) -> Iterator[bytes]:
+        """Hand on what is left, piece by piece."""
         while found := self._next(CHUNK_BYTES):
             self._count(found)
+            yield found
+
+    def drain(self) -> None:
+        """Count what is left: as reading it to its end, without handing it on."""
+        for _ in self.pieces():
+            pass
 
     def _count(self, found: bytes) -> None:
         self.bytes += len(found)

@@ -2,7 +2,8 @@
 
 A file is read twice: first to hash it, to recognise it and to see that it can be read to its end, so that nothing is
 written of a file that is cut off; then to store it. Neither pass holds more than a piece of it in memory. A large one
-that a folder cannot have yet is written beside its objects in the first pass, and thrown away where it is not sound.
+that a folder cannot have yet is written beside its objects in the first pass, and thrown away where it is not sound;
+whoever wants to look at its content, to parse it, gets it in this pass too.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion import parquet
 from cybersec_mlops.ingestion.compression import Decompressed, decompress
 from cybersec_mlops.ingestion.mappings import NamedMapping, store_mapping
 from cybersec_mlops.ingestion.originals import (
@@ -26,7 +30,7 @@ from cybersec_mlops.ingestion.originals import (
 )
 from cybersec_mlops.ingestion.reader import HEAD_BYTES, Head, Recognition, Refusal
 from cybersec_mlops.ingestion.sniff import SUPPORTED, read_head, recognise, refused
-from cybersec_mlops.ingestion.sources import Skipped, Source, expand
+from cybersec_mlops.ingestion.sources import Skipped, Source, expand, stream_of
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 from cybersec_mlops.ingestion.zeek_joined import recognise_joined
 from cybersec_mlops.simulate.mark import is_synthetic_head
@@ -40,6 +44,11 @@ CHUNK_BYTES: Final = 1 << 20
 
 ONE_PASS_BYTES: Final = 32 << 20
 """Smaller files are in memory when they are read again, and many: looking for each one's size would cost more."""
+
+Onlooker = Callable[[Original, BinaryIO], Callable[[Original], None]]
+"""Reads the content of an original while it is stored, as far as it wants to; what it returns is called once it is.
+
+The first `Original` has no hash and no sizes yet. What it raises ends the storing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +152,11 @@ def store_original(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     mappings: Sequence[NamedMapping] = (),
+    onlooker: Onlooker | None = None,
 ) -> Original:
     """Bring one file into RAW, byte for byte, unless the same bytes are there.
+
+    The onlooker sees those that are large, not there yet, and stored in a folder.
 
     Raises
     ------
@@ -154,7 +166,7 @@ def store_original(
         The store failed.
     """
     if raw.folder is not None and _is_large_and_new(source, raw):
-        return write_receipt(_received(source, raw, raw.folder, format, mappings), raw)
+        return _received(source, raw, raw.folder, format, mappings, onlooker)
     original = inspect_original(source, raw, format=format, mappings=mappings)
     if not raw.holds(original.reference):
         with source.open() as file:
@@ -175,16 +187,26 @@ def _received(
     folder: Path,
     format: str | None,  # noqa: A002
     mappings: Sequence[NamedMapping],
+    onlooker: Onlooker | None,
 ) -> Original:
+    settled = list[Callable[[Original], None]]()
+
+    def look(draft: Original, content: BinaryIO) -> None:
+        if onlooker is not None:
+            settled.append(onlooker(draft, content))
+
     with Incoming(folder) as incoming:
         # written and hashed in two threads, each of which takes as long as the other
-        original = _inspected(source, raw, lambda pieces: read_ahead(incoming.copied(pieces)), format, mappings)
+        original = _inspected(source, raw, lambda pieces: read_ahead(incoming.copied(pieces)), format, mappings, look)
         if original.bytes != source.bytes:
             raise DataError(
                 f"has {original.bytes} bytes, expected {source.bytes}", source=source.name, hint=CHANGED_HINT
             )
         incoming.keep(object_key(original.sha256))
-    return replace(original, stored=True)
+    original = write_receipt(replace(original, stored=True), raw)
+    for settle in settled:
+        settle(original)
+    return original
 
 
 def inspect_original(
@@ -210,6 +232,7 @@ def _inspected(
     passing: Callable[[Iterator[bytes]], AbstractContextManager[Iterator[bytes]]],
     format: str | None,  # noqa: A002
     mappings: Sequence[NamedMapping],
+    look: Callable[[Original, BinaryIO], None] | None = None,
 ) -> Original:
     with source.open() as file, passing(_chunks(file, source)) as pieces, HashedReader(pieces) as hashing:
         content = Decompressed(io.BufferedReader(hashing, CHUNK_BYTES), source=source.name, hashed=True)
@@ -219,25 +242,51 @@ def _inspected(
         answer = (found.recognition if source.joined else found.otherwise) if isinstance(found, JoinedLog) else found
         if not isinstance(answer, Recognition):
             raise refused(answer, source=source.name)
+        draft = Original(
+            sha256="",
+            uri="",
+            bytes=0,
+            format=answer.format,
+            variant=answer.variant,
+            compression=content.compression,
+            source_name=source.name,
+            lines=0,
+            decompressed_bytes=0,
+            synthetic=is_synthetic_head(head.data),
+            ignored=answer.ignored,
+            notes=answer.notes,
+            mapping=next((one.sha256 for one in mappings if one.reader.name == answer.format), None),
+            shared=tuple(piece.hex() for piece in answer.shared),
+        )
+        if look is not None and not parquet.is_parquet(head.data):  # whose end was looked at, so that it is through
+            _show(chain([head.data, beginning.peek()], content.pieces()), partial(look, draft))
         content.drain()
         sha256 = hashing.sha256()
-    return Original(
+    return replace(
+        draft,
         sha256=sha256,
         uri=raw.uri(object_key(sha256)),
         bytes=hashing.bytes,
-        format=answer.format,
-        variant=answer.variant,
-        compression=content.compression,
-        source_name=source.name,
         lines=content.lines,
         decompressed_bytes=content.bytes,
-        synthetic=is_synthetic_head(head.data),
-        ignored=answer.ignored,
-        notes=answer.notes,
-        mapping=next((one.sha256 for one in mappings if one.reader.name == answer.format), None),
-        shared=tuple(piece.hex() for piece in answer.shared),
         content=content.sha256 or sha256,
     )
+
+
+def _show(pieces: Iterator[bytes], look: Callable[[BinaryIO], None]) -> None:
+    """Let somebody read a file; that it cannot be read is raised, whatever they make of it."""
+    failed = list[Exception]()
+
+    def watched() -> Iterator[bytes]:
+        try:
+            yield from pieces
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    look(stream_of(watched()))
+    if failed:
+        raise failed[0]
 
 
 def _chunks(file: BinaryIO, source: Source) -> Iterator[bytes]:
@@ -254,8 +303,11 @@ def ingest(
     *,
     format: str | None = None,  # noqa: A002 - the flag's name
     mappings: Sequence[NamedMapping] = (),
+    onlooker: Onlooker | None = None,
 ) -> tuple[Reference, tuple[Original, ...], Found]:
     """Bring everything that the sources stand for into RAW.
+
+    The onlooker sees what `store_original` lets it see.
 
     Returns
     -------
@@ -270,7 +322,9 @@ def ingest(
     for mapping in mappings:
         store_mapping(mapping, raw)
     found = find_sources(sources, format=format, mappings=mappings)
-    originals = tuple(store_original(source, raw, format=format, mappings=mappings) for source in found.sources)
+    originals = tuple(
+        store_original(source, raw, format=format, mappings=mappings, onlooker=onlooker) for source in found.sources
+    )
     return write_manifest(originals, raw), originals, found
 
 

@@ -18,6 +18,7 @@ from cybersec_mlops.pipeline.data_ingestion_flow import ingest_set
 from cybersec_mlops.pipeline.data_transformation_flow import list_originals_task, parse_all
 from cybersec_mlops.pipeline.delivery import check_target, deliver
 from cybersec_mlops.pipeline.model_choice import ChosenModel, choose_model
+from cybersec_mlops.pipeline.parsed import place_for_parsed
 from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, run_phase, run_unkeyed_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
@@ -99,19 +100,20 @@ def batch_scoring_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, An
     spec = spec.model_copy(update={"dataset": model.dataset})
     tag_run(model.dataset, run_id)
     require_signed(platform, model.bundle)
-    raw = ingest_set(ROLE, spec.sources, spec, run_id)
-    job = ScoringJob(
-        model.bundle, model.dataset, model.version, Reference.from_dict(raw), spec.transformation, spec.scoring
-    )
-    phase = Phase(
-        name=PHASE,
-        run_id=run_id,
-        dataset=model.dataset,
-        inputs=job.inputs,
-        parameters={**job.parameters, "limits": spec.limits.model_dump(mode="json")},
-        flow_run_id=flow_run_id(),
-    )
-    outputs = run_phase(platform, phase, lambda: _score(job, spec)).outputs
+    with place_for_parsed(spec) as parsed:
+        raw = ingest_set(ROLE, spec.sources, spec, run_id, parsed)
+        job = ScoringJob(
+            model.bundle, model.dataset, model.version, Reference.from_dict(raw), spec.transformation, spec.scoring
+        )
+        phase = Phase(
+            name=PHASE,
+            run_id=run_id,
+            dataset=model.dataset,
+            inputs=job.inputs,
+            parameters={**job.parameters, "limits": spec.limits.model_dump(mode="json")},
+            flow_run_id=flow_run_id(),
+        )
+        outputs = run_phase(platform, phase, lambda: _score(job, spec, parsed)).outputs
     warnings = warnings_of(outputs)
     for warning in warnings:
         PROGRESS.warning("warning: %s", warning)
@@ -138,10 +140,10 @@ def warnings_of(outputs: dict[str, Any]) -> list[str]:
     return [*lacking, *warned, *([outputs["calibration"]["advice"]] if warned else [])]
 
 
-def _score(job: ScoringJob, spec: RunSpec) -> Outcome:
+def _score(job: ScoringJob, spec: RunSpec, parsed: str | None) -> Outcome:
     with open_platform().scratch() as scratch:
         originals = configured(list_originals_task, spec.tasks)(job.raw.to_dict())
-        staged = parse_all(originals, str(scratch), job.transformation.timezone, spec)
+        staged = parse_all(originals, str(scratch), job.transformation.timezone, spec, parsed)
         planned = configured(plan_scoring_task, spec.tasks)(staged, job, str(scratch))
         score = configured(score_slice_task, spec.tasks)
         waiting = [

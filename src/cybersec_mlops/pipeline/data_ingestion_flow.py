@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -24,6 +25,7 @@ from cybersec_mlops.pipeline.phase import PROGRESS, Outcome, Phase, new_run_id, 
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.policies import WORKERS, configured, phase_task
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
+from cybersec_mlops.transformation.while_storing import parsing
 
 FLOW_NAME = "data_ingestion_flow"
 TOLD = 3
@@ -57,14 +59,20 @@ def find_sources_task(
 
 @phase_task("store-originals", "store {group.name}")
 def store_originals_task(
-    group: Group[Source], log_format: str | None, limits: Limits, mappings: dict[str, dict[str, Any]] | None = None
+    group: Group[Source],
+    log_format: str | None,
+    limits: Limits,
+    mappings: dict[str, dict[str, Any]] | None = None,
+    parsed: str | None = None,
+    timezone: str = "UTC",
 ) -> list[dict[str, Any]]:
     """Store originals in RAW under their SHA-256, each with a receipt; those before one that the platform refused."""
     raw, known, done = open_platform().layers.raw, _stored(mappings), list[dict[str, Any]]()
+    onlooker = None if parsed is None else parsing(raw, Path(parsed), timezone=timezone)
     for source in group.items:
         try:
             with applied(limits):
-                original = store_original(source, raw, format=log_format, mappings=known)
+                original = store_original(source, raw, format=log_format, mappings=known, onlooker=onlooker)
         except PlatformError as error:
             if not done:
                 raise
@@ -95,7 +103,7 @@ def write_manifest_task(originals: list[dict[str, Any]]) -> dict[str, Any]:
     persist_result=False,
     **ALERTS,
 )
-def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
+def data_ingestion_flow(spec: RunSpec, run_id: str | None = None, parsed: str | None = None) -> dict[str, Any]:
     """Store the originals of a run.
 
     Parameters
@@ -104,6 +112,8 @@ def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, A
         Names the sources to train on and, optionally, to test on.
     run_id : str, optional
         The run that this is part of; a new one when it runs alone.
+    parsed : str, optional
+        Scratch folder into which large originals are parsed while they are stored, for the transformation that follows.
 
     Returns
     -------
@@ -112,12 +122,12 @@ def data_ingestion_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, A
     """
     run_id = run_id or new_run_id()
     tag_run(spec.dataset_name, run_id)
-    train = ingest_set("train", spec.sources, spec, run_id)
-    test = ingest_set("test", spec.test, spec, run_id) if spec.test else None
+    train = ingest_set("train", spec.sources, spec, run_id, parsed)
+    test = ingest_set("test", spec.test, spec, run_id, parsed) if spec.test else None
     return {"run_id": run_id, "train": train, "test": test}
 
 
-def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) -> dict[str, Any]:
+def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str, parsed: str | None) -> dict[str, Any]:
     """Store the originals of one set, in a flow run that is going on; return the reference to their manifest."""
     phase = Phase(
         name="ingestion",
@@ -127,15 +137,17 @@ def ingest_set(role: str, sources: tuple[str, ...], spec: RunSpec, run_id: str) 
         parameters={"role": role, "sources": list(sources), "format": spec.format, "mapping": list(spec.mapping)},
         flow_run_id=flow_run_id(),
     )
-    outcome = run_unkeyed_phase(open_platform(), phase, lambda: _store_set(sources, spec))
+    outcome = run_unkeyed_phase(open_platform(), phase, lambda: _store_set(sources, spec, parsed))
     facts = {name: outcome.outputs[name] for name in ("objects", "new", "known", "bytes", "uri", "formats")}
     show_summary("ingestion", run_id, {"set": role, "reused": outcome.reused, **facts})
     return dict(outcome.outputs["manifest"])
 
 
-def _store_all(sources: Sequence[Source], spec: RunSpec, mappings: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _store_all(
+    sources: Sequence[Source], spec: RunSpec, mappings: dict[str, dict[str, Any]], parsed: str | None
+) -> list[dict[str, Any]]:
     store = configured(store_originals_task, spec.tasks)
-    given = (spec.format, spec.limits, mappings)
+    given = (spec.format, spec.limits, mappings, parsed, spec.transformation.timezone)
     groups = grouped(sources, name=lambda one: one.name, size=lambda one: one.bytes)
     originals = list[dict[str, Any]]()
     for group, future in [(group, store.submit(group, *given)) for group in groups]:
@@ -156,10 +168,10 @@ def _passed_over(found: Found) -> str:
     return f", {len(found.skipped)} passed over ({'; '.join(reasons)})"
 
 
-def _store_set(sources: tuple[str, ...], spec: RunSpec) -> Outcome:
+def _store_set(sources: tuple[str, ...], spec: RunSpec, parsed: str | None) -> Outcome:
     mappings = configured(store_mappings_task, spec.tasks)(spec.mapping) if spec.mapping else {}
     found = configured(find_sources_task, spec.tasks)(sources, spec.format, spec.limits, mappings)
-    originals = _store_all(found.sources, spec, mappings)
+    originals = _store_all(found.sources, spec, mappings, parsed)
     manifest = configured(write_manifest_task, spec.tasks)(originals)
     new = {one["sha256"] for one in originals if one["stored"]}
     known = {one["sha256"] for one in originals} - new

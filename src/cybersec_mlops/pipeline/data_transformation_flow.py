@@ -49,17 +49,20 @@ def list_originals_task(raw_manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 @phase_task("parse-originals", "parse {group.name}")
 def parse_originals_task(
-    group: Group[dict[str, Any]], folder: str, timezone: str, limits: Limits
+    group: Group[dict[str, Any]], folder: str, timezone: str, limits: Limits, parsed: str | None = None
 ) -> list[dict[str, Any]]:
     """Parse originals into typed parts on scratch; count what is kept, refused and skipped."""
-    return [_parse(original, folder, timezone, limits).to_dict() for original in group.items]
+    done = None if parsed is None else Path(parsed)
+    return [_parse(original, folder, timezone, limits, done).to_dict() for original in group.items]
 
 
-def _parse(original: dict[str, Any], folder: str, timezone: str, limits: Limits) -> Staged:
+def _parse(original: dict[str, Any], folder: str, timezone: str, limits: Limits, parsed: Path | None) -> Staged:
     layers, shared = open_platform().layers, shared_staging.is_shared(folder)
     with applied(limits), _scratch(folder) as scratch:
         own = scratch / original["sha256"]
-        staged = stage_original(Original.from_dict(original), layers.raw, own, timezone=timezone, compress=shared)
+        staged = stage_original(
+            Original.from_dict(original), layers.raw, own, timezone=timezone, compress=shared, parsed=parsed
+        )
         if shared:
             staged = shared_staging.share(staged, layers.silver, folder)
     get_run_logger().info(
@@ -73,11 +76,13 @@ def _parse(original: dict[str, Any], folder: str, timezone: str, limits: Limits)
     return staged
 
 
-def parse_all(originals: list[dict[str, Any]], folder: str, timezone: str, spec: RunSpec) -> list[dict[str, Any]]:
+def parse_all(
+    originals: list[dict[str, Any]], folder: str, timezone: str, spec: RunSpec, parsed: str | None
+) -> list[dict[str, Any]]:
     """Parse originals, in a flow run that is going on; return what became of each, in their order."""
     parse = configured(parse_originals_task, spec.tasks)
     groups = grouped(originals, name=lambda one: one["source_name"], size=lambda one: one["decompressed_bytes"])
-    futures = [parse.submit(group, folder, timezone, spec.limits) for group in groups]
+    futures = [parse.submit(group, folder, timezone, spec.limits, parsed) for group in groups]
     return [staged for future in futures for staged in future.result()]
 
 
@@ -159,7 +164,9 @@ def _facts(manifest: SilverManifest) -> dict[str, Any]:
     persist_result=False,
     **ALERTS,
 )
-def data_transformation_flow(spec: RunSpec, raw: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
+def data_transformation_flow(
+    spec: RunSpec, raw: dict[str, Any], run_id: str | None = None, parsed: str | None = None
+) -> dict[str, Any]:
     """Turn RAW originals into SILVER.
 
     Parameters
@@ -170,6 +177,8 @@ def data_transformation_flow(spec: RunSpec, raw: dict[str, Any], run_id: str | N
         ``train`` and ``test``: references to RAW manifests, as `data_ingestion_flow` returns them.
     run_id : str, optional
         The run that this is part of; a new one when it runs alone.
+    parsed : str, optional
+        Scratch folder with what `data_ingestion_flow` parsed already.
 
     Returns
     -------
@@ -178,11 +187,13 @@ def data_transformation_flow(spec: RunSpec, raw: dict[str, Any], run_id: str | N
     """
     run_id = run_id or new_run_id()
     tag_run(spec.dataset_name, run_id)
-    made = {role: _transform_set(role, raw[role], spec, run_id) for role in ("train", "test") if raw.get(role)}
+    made = {role: _transform_set(role, raw[role], spec, run_id, parsed) for role in ("train", "test") if raw.get(role)}
     return {"run_id": run_id, "train": made["train"], "test": made.get("test")}
 
 
-def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_id: str) -> dict[str, Any]:
+def _transform_set(
+    role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_id: str, parsed: str | None
+) -> dict[str, Any]:
     platform = open_platform()
     phase = Phase(
         name="transformation",
@@ -196,7 +207,7 @@ def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_i
         },
         flow_run_id=flow_run_id(),
     )
-    outcome = run_phase(platform, phase, lambda: _transform(phase, raw_manifest, spec))
+    outcome = run_phase(platform, phase, lambda: _transform(phase, raw_manifest, spec, parsed))
     if reasons := outcome.outputs["quarantine_reasons"]:
         told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
         PROGRESS.warning("%s: %s rows were quarantined: %s", phase.title, f"{outcome.outputs['quarantined']:,}", told)
@@ -206,21 +217,23 @@ def _transform_set(role: str, raw_manifest: dict[str, Any], spec: RunSpec, run_i
     return dict(outcome.outputs["manifest"])
 
 
-def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec) -> Outcome:
+def _transform(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec, parsed: str | None) -> Outcome:
     platform, engine = open_platform(), Engine.parse(spec.engine)
     with platform.scratch() as scratch, on_engine(engine):
         silver = platform.layers.silver
         place = shared_staging.new_place(silver) if engine.is_dask else str(scratch)
         try:
-            outputs = _in_steps(phase, raw_manifest, spec, place, str(scratch))
+            outputs = _in_steps(phase, raw_manifest, spec, place, str(scratch), parsed)
         finally:
             shared_staging.remove(place, silver)
     return Outcome(outputs, rows=outputs["rows"])
 
 
-def _in_steps(phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec, place: str, scratch: str) -> dict[str, Any]:
+def _in_steps(
+    phase: Phase, raw_manifest: dict[str, Any], spec: RunSpec, place: str, scratch: str, parsed: str | None
+) -> dict[str, Any]:
     originals = configured(list_originals_task, spec.tasks)(raw_manifest)
-    staged = parse_all(originals, place, spec.transformation.timezone, spec)
+    staged = parse_all(originals, place, spec.transformation.timezone, spec, parsed)
     job = SliceJob.of([Staged.from_dict(one) for one in staged], phase.dataset, spec.transformation, place)
     pieces = configured(plan_slices_task, spec.tasks)(staged, spec.transformation, scratch)
     build = configured(build_part_task, spec.tasks)

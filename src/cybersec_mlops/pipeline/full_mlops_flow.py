@@ -18,6 +18,7 @@ from cybersec_mlops.pipeline.data_transformation_flow import data_transformation
 from cybersec_mlops.pipeline.mlflow_copy import HOOKS
 from cybersec_mlops.pipeline.model_evaluation_flow import model_evaluation_flow
 from cybersec_mlops.pipeline.model_training_flow import model_training_flow
+from cybersec_mlops.pipeline.parsed import place_for_parsed
 from cybersec_mlops.pipeline.phase import Outcome, Phase, new_run_id, run_unkeyed_phase
 from cybersec_mlops.pipeline.platform import open_platform
 from cybersec_mlops.pipeline.tracing import flow_run_id, run_name, tag_run
@@ -58,8 +59,9 @@ def full_mlops_flow(spec: RunSpec, run_id: str | None = None) -> dict[str, Any]:
 
 def _phases(spec: RunSpec, run_id: str) -> Outcome:
     with no_heartbeat():
-        raw = data_ingestion_flow(spec, run_id)
-        silver = data_transformation_flow(spec, raw, run_id)
+        with place_for_parsed(spec) as parsed:
+            raw = data_ingestion_flow(spec, run_id, parsed)
+            silver = data_transformation_flow(spec, raw, run_id, parsed)
         model = model_training_flow(spec, silver, run_id)
         evaluation = model_evaluation_flow(spec, model, silver, run_id)
     outputs = {name: evaluation[name] for name in ("promoted", "reasons", "report")}

@@ -186,10 +186,14 @@ def _store_json(value: Mapping[str, Any], store: ObjectStore) -> Reference:
     return store.put_bytes(f"scorings/{sha256[:2]}/{sha256}.json", data)
 
 
-def score(originals: Sequence[Original], job: ScoringJob, layers: Layers, scratch: Path) -> dict[str, Any]:
+def score(
+    originals: Sequence[Original], job: ScoringJob, layers: Layers, scratch: Path, *, parsed: Path | None = None
+) -> dict[str, Any]:
     """Run every step in a row, without Prefect: the phase as a plain function (see `conclude`)."""
     zone = job.transformation.timezone
-    staged = [stage_original(one, layers.raw, scratch / one.sha256, timezone=zone) for one in share(originals)]
+    staged = [
+        stage_original(one, layers.raw, scratch / one.sha256, timezone=zone, parsed=parsed) for one in share(originals)
+    ]
     slices = slice_job(load_model(job.bundle, layers.models), staged, job, scratch)
     scored = [
         score_slice(piece, slices, job, layers.models, scratch / f"alerts-{number:06}.parquet")

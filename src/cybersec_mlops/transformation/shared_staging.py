@@ -45,16 +45,7 @@ def share(staged: Staged, silver: ObjectStore, place: str) -> Staged:
         Path(path).unlink()
         return uri
 
-    def all_moved(parts: Sequence[StagedPart]) -> tuple[StagedPart, ...]:
-        return tuple(replace(part, path=moved(part.path)) for part in parts)
-
-    return replace(
-        staged,
-        parts=all_moved(staged.parts),
-        rejected=all_moved(staged.rejected),
-        seconds=None if staged.seconds is None else moved(staged.seconds),
-        joined={kind: [moved(path) for path in paths] for kind, paths in staged.joined.items()},
-    )
+    return staged.moved(moved, staged.raw_sha256)
 
 
 def bring(path: str, silver: ObjectStore, folder: Path) -> str:
@@ -78,14 +69,14 @@ def bring(path: str, silver: ObjectStore, folder: Path) -> str:
 def bring_slice(piece: Slice, silver: ObjectStore, folder: Path) -> Slice:
     """Return a slice whose parts are in a folder."""
 
-    def all_brought(paths: Sequence[str]) -> tuple[str, ...]:
-        return tuple(bring(path, silver, folder) for path in paths)
+    def all_brought(parts: Sequence[StagedPart]) -> tuple[StagedPart, ...]:
+        return tuple(replace(part, path=bring(part.path, silver, folder)) for part in parts)
 
     return replace(
         piece,
-        paths=all_brought(piece.paths),
-        past_paths=all_brought(piece.past_paths),
-        joined=tuple((kind, all_brought(paths)) for kind, paths in piece.joined),
+        parts=all_brought(piece.parts),
+        past=all_brought(piece.past),
+        joined=tuple((kind, tuple(bring(path, silver, folder) for path in paths)) for kind, paths in piece.joined),
     )
 
 

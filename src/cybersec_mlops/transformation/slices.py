@@ -31,22 +31,24 @@ class Slice:
     start_us: int | None
     end_us: int | None
     """``[start, end)`` in microseconds since the epoch; both null for rows without a time."""
-    paths: tuple[str, ...]
+    parts: tuple[StagedPart, ...]
     """The staged parts that hold its rows."""
-    past_paths: tuple[str, ...] = ()
+    past: tuple[StagedPart, ...] = ()
     """The staged parts that hold what happened in the look-back before it."""
     joined: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Kinds of logs to the files that say more of connections, those of this slice among them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {name: getattr(self, name) for name in Slice.__slots__}
+        parts = {name: [part.to_dict() for part in getattr(self, name)] for name in ("parts", "past")}
+        return {**{name: getattr(self, name) for name in Slice.__slots__}, **parts}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Slice:
         """Read the JSON form."""
+        parts, past = (tuple(StagedPart(**part) for part in value[name]) for name in ("parts", "past"))
         joined = tuple((kind, tuple(paths)) for kind, paths in value["joined"])
-        return cls(value["start_us"], value["end_us"], tuple(value["paths"]), tuple(value["past_paths"]), joined)
+        return cls(value["start_us"], value["end_us"], parts, past, joined)
 
 
 def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -> tuple[Slice, ...]:
@@ -62,7 +64,7 @@ def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -
         own = _overlapping(parts, start, end)
         past = _overlapping(parts, start - lookback_s * _SECOND_US, start)
         slices.append(Slice(start, end, own, past, joined))
-    slices += [Slice(None, None, (part.path,), (), joined) for part in parts if part.timed_rows < part.rows]
+    slices += [Slice(None, None, (part,), (), joined) for part in parts if part.timed_rows < part.rows]
     return tuple(slices)
 
 
@@ -81,9 +83,9 @@ def _boundaries(staged: Sequence[Staged], slice_rows: int) -> list[int]:
     return [int(start) * _SECOND_US for start in [*starts, counts["second"][-1] + 1]]
 
 
-def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> tuple[str, ...]:
+def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> tuple[StagedPart, ...]:
     return tuple(
-        part.path
+        part
         for part in parts
         if part.first_us is not None and part.last_us is not None and part.first_us < end and part.last_us >= start
     )
@@ -94,7 +96,7 @@ def read_slice(piece: Slice, columns: Mapping[str, pl.DataType]) -> pl.DataFrame
     asked = {kind: paths for kind, paths in piece.joined if not columns.keys().isdisjoint(KINDS[kind].features)}
     made = {name for kind in asked for name in KINDS[kind].features}
     ends = {name: CONNECTION_SCHEMA[name] for name in KEYS} if asked else {}
-    rows = _map(piece.paths, {name: dtype for name, dtype in {**columns, **ends}.items() if name not in made})
+    rows = _map(piece.parts, {name: dtype for name, dtype in {**columns, **ends}.items() if name not in made})
     rows = _taken(rows, _in_order(rows, piece))
     for kind, paths in asked.items():
         rows = join_log(rows, kind, paths)
@@ -116,7 +118,7 @@ def read_past(piece: Slice, columns: Mapping[str, pl.DataType], lookback_s: int)
     wanted = {name: columns[name] for name in CONTEXT_COLUMNS}
     if piece.start_us is None:
         return pl.DataFrame(schema=wanted)
-    rows = _map(piece.past_paths, wanted)
+    rows = _map(piece.past, wanted)
     return _taken(rows, np.flatnonzero(_between(rows, piece.start_us - lookback_s * _SECOND_US, piece.start_us)))
 
 
@@ -171,14 +173,18 @@ def _sorted(rows: pl.DataFrame, index: npt.NDArray[np.int64], keys: Sequence[str
     return some.sort(keys, nulls_last=True, maintain_order=True)["_place"].to_numpy().astype(np.int64)
 
 
-def _map(paths: Sequence[str], columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _map(parts: Sequence[StagedPart], columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Map staged parts into memory as one frame; what is not looked at is not read."""
+    mapped = [_mapped(part, columns) for part in parts]
+    rows = pl.concat([pl.DataFrame(schema=columns), *mapped], how="diagonal")
+    return rows.select(list(columns))
+
+
+def _mapped(part: StagedPart, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
     from pyarrow import ipc, memory_map
 
-    parts = []
-    for path in paths:
-        with memory_map(path) as file:  # the mapping lives as long as the columns do
-            part = ipc.open_file(file).read_all()
-            parts.append(pl.DataFrame(part.select([name for name in part.column_names if name in columns])))
-    rows = pl.concat([pl.DataFrame(schema=columns), *parts], how="diagonal")
-    return rows.select(list(columns))
+    with memory_map(part.path) as file:  # the mapping lives as long as the columns do
+        table = ipc.open_file(file).read_all()
+    rows = pl.DataFrame(table.select([name for name in table.column_names if name in columns]))
+    origin = {"raw_sha256": part.raw_sha256, "format": part.format}
+    return rows.with_columns(pl.lit(value).alias(name) for name, value in origin.items() if name in columns)

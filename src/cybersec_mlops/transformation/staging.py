@@ -2,15 +2,18 @@
 
 A staged part holds one batch of a reader, so that memory stays bounded however large an original is. It is not
 compressed, so that a slice maps it into memory instead of reading it: that costs room on scratch, and halves the time.
+An original may be parsed while ingestion stores it (`while_storing`), when its hash is not known: the rows of a part do
+not hold where they come from, the part does.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import polars as pl
 
@@ -19,7 +22,7 @@ from cybersec_mlops.ingestion.ingest import open_original
 from cybersec_mlops.ingestion.mappings import reader_for
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.ingestion.parquet_text import read_with
-from cybersec_mlops.ingestion.reader import Batch, add_skipped
+from cybersec_mlops.ingestion.reader import Batch, Reader, add_skipped
 from cybersec_mlops.ingestion.scratch import scratch_in
 from cybersec_mlops.ingestion.zeek_aggregates import KINDS
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
@@ -29,6 +32,8 @@ from cybersec_mlops.storage.objects import ObjectStore
 REFUSED_ROWS: Final = 100_000
 """Refused rows that are held until they make a file."""
 _COUNTS_AT_ONCE: Final = 16
+_PARSED: Final = "staged.json"
+"""What was parsed while an original was stored, in its folder."""
 _SECOND_US: Final = 1_000_000
 
 
@@ -43,6 +48,13 @@ class StagedPart:
     first_us: int | None
     last_us: int | None
     """Range of the times, in microseconds since the epoch."""
+    raw_sha256: str
+    format: str
+    """Of the original that its rows are from."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {name: getattr(self, name) for name in StagedPart.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class Staged:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("parts", "rejected")}
+        parts = {name: [part.to_dict() for part in getattr(self, name)] for name in ("parts", "rejected")}
         return {**{name: getattr(self, name) for name in Staged.__slots__}, **parts}
 
     @classmethod
@@ -83,13 +95,30 @@ class Staged:
         parts = {name: tuple(StagedPart(**part) for part in value[name]) for name in ("parts", "rejected")}
         return cls(**{**value, **parts})
 
+    def moved(self, move: Callable[[str], str], raw_sha256: str) -> Staged:
+        """Return it with its files in other places, of the original of this hash."""
 
-def _part_to_dict(part: StagedPart) -> dict[str, Any]:
-    return {name: getattr(part, name) for name in StagedPart.__slots__}
+        def all_moved(parts: tuple[StagedPart, ...]) -> tuple[StagedPart, ...]:
+            return tuple(replace(part, path=move(part.path), raw_sha256=raw_sha256) for part in parts)
+
+        return replace(
+            self,
+            raw_sha256=raw_sha256,
+            parts=all_moved(self.parts),
+            rejected=all_moved(self.rejected),
+            seconds=None if self.seconds is None else move(self.seconds),
+            joined={kind: [move(path) for path in paths] for kind, paths in self.joined.items()},
+        )
 
 
 def stage_original(
-    original: Original, raw: ObjectStore, folder: Path, *, timezone: str = "UTC", compress: bool = False
+    original: Original,
+    raw: ObjectStore,
+    folder: Path,
+    *,
+    timezone: str = "UTC",
+    compress: bool = False,
+    parsed: Path | None = None,
 ) -> Staged:
     """Parse one RAW original into parts in a folder of its own.
 
@@ -105,6 +134,8 @@ def stage_original(
         IANA zone of times that do not say theirs.
     compress : bool
         Make the parts small (lz4), to be sent elsewhere.
+    parsed : Path, optional
+        Where `while_storing.parsing` left what it parsed, which is taken as it is; it must have had the same limits.
 
     Returns
     -------
@@ -118,33 +149,49 @@ def stage_original(
     PlatformError
         When the stored bytes are not those that the hash names.
     """
+    if parsed is not None and (done := _parsed_already(original, parsed / original.sha256, timezone)) is not None:
+        return done
     folder.mkdir(parents=True, exist_ok=True)
     made = _Parts(original, folder, compress=compress)
     if original.format in FORMATS:
-        joined = _stage_joined(original, raw, made, folder)
-        made.finish()
-        counted = (tuple(made.rejected), dict(made.reasons), dict(made.skipped))
-        return Staged(original.sha256, original.format, original.synthetic, (), *counted, joined=joined)
+        return made.finish(joined=_stage_joined(original, raw, made, folder))
     reader = reader_for(original, raw, timezone=timezone)
-    with open_original(original, raw) as stream, scratch_in(folder):
-        for batch in read_with(reader, stream, source=original.source_name):
-            made.add(batch)
-    several = original.format == ZeekConn.name and any(f"other_stream:{kind}" in made.skipped for kind in KINDS)
-    joined = _stage_joined(original, raw, made, folder) if several else {}
-    made.finish()
-    return Staged(
-        original.sha256,
-        original.format,
-        original.synthetic,
-        tuple(made.parts),
-        tuple(made.rejected),
-        dict(made.reasons),
-        dict(made.skipped),
-        {name: str(dtype) for name, dtype in reader.native_columns.items()},
-        dict(reader.shortcut_columns),
-        made.seconds,
-        joined,
-    )
+    with open_original(original, raw) as stream:
+        made.parse(reader, stream)
+    return made.finish(reader, _stage_joined(original, raw, made, folder) if made.holds_other_logs else {})
+
+
+def stage_content(
+    original: Original, content: BinaryIO, raw: ObjectStore, folder: Path, *, timezone: str = "UTC"
+) -> Staged | None:
+    """Parse the decompressed content of an original as `stage_original` does, where it alone tells everything.
+
+    Returns
+    -------
+    Staged or None
+        None where other originals may have to be known, or the content is looked at twice: nothing or not all of it was
+        read then.
+    """
+    if original.format in FORMATS or original.shared:
+        return None
+    made = _Parts(original, folder, compress=False)
+    reader = reader_for(original, raw, timezone=timezone)
+    made.parse(reader, content)
+    return None if made.holds_other_logs else made.finish(reader)
+
+
+def keep_parsed(staged: Staged, folder: Path, *, timezone: str) -> None:
+    """Let `stage_original` find what was parsed into a folder, when it is asked for the same."""
+    (folder / _PARSED).write_text(json.dumps({"timezone": timezone, "staged": staged.to_dict()}))
+
+
+def _parsed_already(original: Original, folder: Path, timezone: str) -> Staged | None:
+    if original.shared or not (folder / _PARSED).exists():
+        return None
+    told = json.loads((folder / _PARSED).read_text())
+    staged = Staged.from_dict(told["staged"])
+    wanted = (original.sha256, original.format, timezone)
+    return staged if (staged.raw_sha256, staged.format, told["timezone"]) == wanted else None
 
 
 def _stage_joined(original: Original, raw: ObjectStore, made: _Parts, folder: Path) -> dict[str, list[str]]:
@@ -170,6 +217,7 @@ class _Parts:
 
     def __init__(self, original: Original, folder: Path, *, compress: bool) -> None:
         self._original, self._folder = original, folder
+        self._origin = (original.sha256, original.format)
         self._compression: Literal["lz4"] | None = "lz4" if compress else None
         self.parts: list[StagedPart] = []
         self.rejected: list[StagedPart] = []
@@ -178,6 +226,17 @@ class _Parts:
         self.seconds: str | None = None
         self._refused: list[pl.DataFrame] = []
         self._counts: list[pl.DataFrame] = []
+
+    @property
+    def holds_other_logs(self) -> bool:
+        """Whether a conn log has rows of logs between its own that say more of its connections."""
+        return self._original.format == ZeekConn.name and any(f"other_stream:{kind}" in self.skipped for kind in KINDS)
+
+    def parse(self, reader: Reader, stream: BinaryIO) -> None:
+        """Write what a reader makes of a file."""
+        with scratch_in(self._folder):
+            for batch in read_with(reader, stream, source=self._original.source_name):
+                self.add(batch)
 
     def add(self, batch: Batch) -> None:
         """Write the rows, keep the refused ones until there are enough for a file."""
@@ -190,20 +249,30 @@ class _Parts:
             if sum(rows.height for rows in self._refused) >= REFUSED_ROWS:
                 self._write_refused()
 
-    def finish(self) -> None:
-        """Write what is left, and how many rows each second has."""
+    def finish(self, reader: Reader | None = None, joined: dict[str, list[str]] | None = None) -> Staged:
+        """Write what is left, and how many rows each second has; return everything."""
         self._write_refused()
         if self._counts:
             path = self._folder / "seconds.arrow"
             _sum(self._counts).write_ipc(path, compression="uncompressed")
             self.seconds = str(path)
+        return Staged(
+            self._original.sha256,
+            self._original.format,
+            self._original.synthetic,
+            tuple(self.parts),
+            tuple(self.rejected),
+            dict(self.reasons),
+            dict(self.skipped),
+            {} if reader is None else {name: str(dtype) for name, dtype in reader.native_columns.items()},
+            {} if reader is None else dict(reader.shortcut_columns),
+            self.seconds,
+            joined or {},
+        )
 
     def _write_rows(self, rows: pl.DataFrame) -> None:
-        provenance = {"raw_sha256": self._original.sha256, "format": self._original.format}
         path = self._folder / f"rows-{len(self.parts):06}.arrow"
-        _write_arrow(
-            rows.with_columns(pl.lit(value).alias(name) for name, value in provenance.items()), path, self._compression
-        )
+        _write_arrow(rows, path, self._compression)
         times = rows["ts"].to_physical().drop_nulls()
         if not times.is_empty():
             counts = pl.select(second=times // _SECOND_US).to_series().value_counts(name="len")
@@ -219,17 +288,24 @@ class _Parts:
                 len(times),
                 None if first is None else int(first),  # type: ignore[arg-type]
                 None if last is None else int(last),  # type: ignore[arg-type]
+                *self._origin,
             )
         )
 
     def _write_refused(self) -> None:
         if not self._refused:
             return
-        refused = pl.concat(self._refused).with_columns(raw_sha256=pl.lit(self._original.sha256))
+        refused = pl.concat(self._refused)
         path = self._folder / f"rejected-{len(self.rejected):06}.parquet"
-        refused.select(list(REJECTED_SCHEMA)).write_parquet(path, compression="lz4")
-        self.rejected.append(StagedPart(str(path), refused.height, 0, None, None))
+        refused.write_parquet(path, compression="lz4")
+        self.rejected.append(StagedPart(str(path), refused.height, 0, None, None, *self._origin))
         self._refused = []
+
+
+def read_refused(part: StagedPart) -> pl.DataFrame:
+    """Return refused rows, with the columns of `REJECTED_SCHEMA`."""
+    refused = pl.read_parquet(part.path).with_columns(raw_sha256=pl.lit(part.raw_sha256))
+    return refused.select(list(REJECTED_SCHEMA))
 
 
 def _write_arrow(rows: pl.DataFrame, path: Path, compression: Literal["lz4"] | None) -> None:

@@ -33,7 +33,7 @@ from cybersec_mlops.transformation.silver import (
 )
 from cybersec_mlops.transformation.slices import Slice, plan_slices, read_past, read_slice
 from cybersec_mlops.transformation.spec import TransformationSpec
-from cybersec_mlops.transformation.staging import Staged, stage_original
+from cybersec_mlops.transformation.staging import Staged, read_refused, stage_original
 
 if TYPE_CHECKING:  # it imports SQLAlchemy, which only publishing needs
     from cybersec_mlops.storage.silver import SilverCatalog
@@ -132,7 +132,7 @@ def build_part(piece: Slice, job: SliceJob, silver: ObjectStore) -> SilverPart:
 
 def store_quarantine(staged: Staged, silver: ObjectStore) -> tuple[Reference, ...]:
     """Store the refused rows of one original."""
-    return tuple(store_parquet(pl.read_parquet(part.path), QUARANTINE, silver) for part in staged.rejected)
+    return tuple(store_parquet(read_refused(part), QUARANTINE, silver) for part in staged.rejected)
 
 
 def store_parquet(rows: pl.DataFrame, prefix: str, silver: ObjectStore) -> Reference:
@@ -171,11 +171,12 @@ def transform(
     *,
     dataset: str,
     spec: TransformationSpec,
+    parsed: Path | None = None,
 ) -> tuple[Reference, SilverManifest]:
     """Run every step but the publishing in a row, without Prefect: the phase as a plain function."""
 
     def stage(one: Original) -> Staged:
-        return stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone)
+        return stage_original(one, raw, scratch / one.sha256, timezone=spec.timezone, parsed=parsed)
 
     staged = list(in_order(stage, share(originals)))
     job = SliceJob.of(staged, dataset, spec, str(scratch))
