@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from cybersec_mlops.ingestion import zeek_json
+from cybersec_mlops.ingestion.limits import Limits, applied
+from cybersec_mlops.ingestion.lines import BOM
 from cybersec_mlops.ingestion.reader import Batch
 from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 
@@ -181,3 +186,53 @@ def test_labels_are_read_in_all_their_spellings() -> None:
     )
     assert batch.rows["label"].to_list() == ["C&C"] * 3 + [None]
     assert batch.rows["label_original"].to_list() == ["Malicious/C&C"] * 3 + [None]
+
+
+ODD = st.sampled_from(
+    [
+        b"\r",
+        b"\0",
+        b"\t",
+        b"\x01",
+        b"\x0c",
+        b"\xff",
+        b"\xc3\xa4",
+        BOM,
+        b" ",
+        b"\n",
+        b"\\",
+        b"\\u0000",
+        b'"',
+        b"{}",
+        b"-",
+        b"x" * 600,
+    ]
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    rows=st.lists(st.sampled_from([ROW, {**ROW, "id.resp_p": 70000}, {**ROW, "uid": "Ä"}]), min_size=1, max_size=4),
+    ends=st.sampled_from([b"\n", b"\r\n"]),
+    odd=st.lists(st.tuples(st.integers(0, 900), ODD), max_size=3),
+)
+def test_lines_that_are_not_looked_at_give_what_those_do_that_are(
+    rows: list[dict[str, Any]], ends: bytes, odd: list[tuple[int, bytes]]
+) -> None:
+    data = b"".join(json.dumps(row, ensure_ascii=False).encode() + ends for row in rows)
+    for place, piece in odd:
+        data = data[: place % len(data)] + piece + data[place % len(data) :]
+    with applied(Limits(max_line_bytes=500)):
+        found = batches(data)
+        with pytest.MonkeyPatch.context() as each_line:
+            each_line.setattr(zeek_json, "_parse_plain", lambda *_: None)
+            expected = batches(data)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert_frame_equal(one.rows, other.rows)
+        assert_frame_equal(one.rejected, other.rejected)
+        assert one.skipped == other.skipped
+
+
+def batches(data: bytes) -> list[Batch]:
+    return list(ZeekConn().read(io.BytesIO(data), source="conn.log"))

@@ -186,21 +186,19 @@ def _pieces(beginning: bytes, stream: BinaryIO, size: int) -> list[bytes]:
     return pieces
 
 
-def is_plain(lines: Lines) -> bool:
-    r"""Say whether `clean` would leave lines as they are, blank ones apart; no line is looked for.
+def has_long_line(lines: Lines) -> bool:
+    r"""Say whether `clean` would set a line aside for its length; no line is looked for.
 
-    >>> is_plain(Lines(b"a\nb\n", 1)), is_plain(Lines(b"a\r\nb\n", 1))
-    (True, False)
+    >>> has_long_line(Lines(b"a" * current().max_line_bytes + b"\n", 1))
+    False
     """
     data, max_line_bytes = lines.data, current().max_line_bytes
-    if b"\r" in data or b"\0" in data or not data.isascii():
-        return False
     start = 0
     while len(data) - start > max_line_bytes + 1:  # behind the last line's end that is not too far, if there is one
         start, before = data.rfind(b"\n", start, start + max_line_bytes + 1) + 1, start
         if start <= before:
-            return False
-    return True
+            return True
+    return False
 
 
 def clean(

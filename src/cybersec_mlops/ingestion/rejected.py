@@ -51,7 +51,7 @@ class Rejected:
 
     def add(self, lines: Located, index: int, reason: str, *, detail: str, field: str | None = None) -> None:
         """Set a line aside: `reason` is a short code, `detail` says expected against found."""
-        text = lines.raw(index)[: 4 * REJECTED_TEXT_LIMIT].decode(errors="replace")
+        text = lines.raw(index).removesuffix(b"\r")[: 4 * REJECTED_TEXT_LIMIT].decode(errors="replace")
         self._rows.append((lines.number(index), reason, field, printable(detail), printable(text)))
 
     @property

@@ -24,7 +24,7 @@ from polars.exceptions import PolarsError
 from cybersec_mlops.ingestion import zeek_columns
 from cybersec_mlops.ingestion.connection_rules import from_milliseconds
 from cybersec_mlops.ingestion.json_lines import broken_lines, is_readable, json_fault, objects_only, parse_objects
-from cybersec_mlops.ingestion.lines import Lines, clean, is_plain
+from cybersec_mlops.ingestion.lines import Lines, clean, has_long_line
 from cybersec_mlops.ingestion.rejected import Rejected, printable
 from cybersec_mlops.ingestion.screening import Rule, screen
 from cybersec_mlops.ingestion.zeek_columns import ALIASES, COLUMNS, OTHER_LOGS, TELLING, UNNAMED
@@ -85,8 +85,9 @@ def read_rows(
     lines: Lines, style: Style, timezone: str, rejected: Rejected, skipped: dict[str, int]
 ) -> pl.DataFrame | None:
     """Read the connections among the lines of a block as it was read; those of other logs are counted in `skipped`."""
-    keys = style.keys(detailed=_may_have(b"detailed", lines))
-    streams = STREAM_KEYS if _may_have(b"@", lines) else STREAM_KEYS[:1]
+    escaped = b"\\" in lines.data  # which may spell any letter of a key
+    keys = style.keys(detailed=escaped or b"detailed" in lines.data)
+    streams = STREAM_KEYS if escaped or b"@" in lines.data else STREAM_KEYS[:1]
     types = style.types(keys, streams)
     parsed = _parse_plain(lines, types)
     if parsed is None:
@@ -137,19 +138,15 @@ def _parse_plain(lines: Lines, types: Mapping[str, pl.DataType]) -> pl.DataFrame
     """Parse lines as they are; None where some may have to be cleaned or set aside before.
 
     What is no object, or blank, has no time or makes no row: to look at each line first takes a tenth of the parsing.
+    Polars refuses what is not UTF-8, bytes below a space but in between as JSON has them, and a byte-order mark.
     """
-    if not is_plain(lines):
+    if has_long_line(lines):
         return None
     try:
         frame = parse_objects(lines, types)
     except PolarsError:
         return None
     return None if frame["ts"].null_count() else frame
-
-
-def _may_have(word: bytes, lines: Lines) -> bool:
-    """Say whether some key may have a word in it; an escape could spell any."""
-    return word in lines.data or b"\\" in lines.data
 
 
 def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]) -> tuple[Lines, pl.DataFrame]:
