@@ -191,10 +191,7 @@ def _received(
 ) -> Original:
     settled = list[Callable[[Original], None]]()
 
-    def look(draft: Original, content: BinaryIO) -> None:
-        if onlooker is not None:
-            settled.append(onlooker(draft, content))
-
+    look = None if onlooker is None else lambda draft, content: settled.append(onlooker(draft, content))
     with Incoming(folder) as incoming:
         # written and hashed in two threads, each of which takes as long as the other
         original = _inspected(source, raw, lambda pieces: read_ahead(incoming.copied(pieces)), format, mappings, look)

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.transformation.slices import Slice
-from cybersec_mlops.transformation.staging import Staged, StagedPart
+from cybersec_mlops.transformation.staging import Staged
 
 PREFIX: Final = "staging"
 
@@ -69,14 +69,14 @@ def bring(path: str, silver: ObjectStore, folder: Path) -> str:
 def bring_slice(piece: Slice, silver: ObjectStore, folder: Path) -> Slice:
     """Return a slice whose parts are in a folder."""
 
-    def all_brought(parts: Sequence[StagedPart]) -> tuple[StagedPart, ...]:
-        return tuple(replace(part, path=bring(part.path, silver, folder)) for part in parts)
+    def all_brought(paths: Sequence[str]) -> tuple[str, ...]:
+        return tuple(bring(path, silver, folder) for path in paths)
 
     return replace(
         piece,
-        parts=all_brought(piece.parts),
-        past=all_brought(piece.past),
-        joined=tuple((kind, tuple(bring(path, silver, folder) for path in paths)) for kind, paths in piece.joined),
+        parts=tuple(part._replace(path=bring(part.path, silver, folder)) for part in piece.parts),
+        past_paths=all_brought(piece.past_paths),
+        joined=tuple((kind, all_brought(paths)) for kind, paths in piece.joined),
     )
 
 

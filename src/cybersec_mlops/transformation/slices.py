@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,20 @@ ORDER: Final = ("ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "raw_sha256
 """The order of the rows of SILVER: by content first, so that it hardly depends on how the logs were cut into files."""
 
 
+class SlicePart(NamedTuple):
+    """A staged part of a slice: small, since a log in no order has every part in every slice."""
+
+    path: str
+    raw_sha256: str
+    format: str
+    """Of the original that its rows are from."""
+
+    @classmethod
+    def of(cls, part: StagedPart) -> SlicePart:
+        """Take of a staged part what is needed to read it."""
+        return cls(part.path, part.raw_sha256, part.format)
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Rows that one SILVER part is made of: a stretch of time, or the rows without a time of one staged part."""
@@ -31,24 +45,23 @@ class Slice:
     start_us: int | None
     end_us: int | None
     """``[start, end)`` in microseconds since the epoch; both null for rows without a time."""
-    parts: tuple[StagedPart, ...]
-    """The staged parts that hold its rows."""
-    past: tuple[StagedPart, ...] = ()
+    parts: tuple[SlicePart, ...]
+    """What holds its rows."""
+    past_paths: tuple[str, ...] = ()
     """The staged parts that hold what happened in the look-back before it."""
     joined: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Kinds of logs to the files that say more of connections, those of this slice among them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        parts = {name: [part.to_dict() for part in getattr(self, name)] for name in ("parts", "past")}
-        return {**{name: getattr(self, name) for name in Slice.__slots__}, **parts}
+        return {name: getattr(self, name) for name in Slice.__slots__}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Slice:
         """Read the JSON form."""
-        parts, past = (tuple(StagedPart(**part) for part in value[name]) for name in ("parts", "past"))
+        parts = tuple(SlicePart(*part) for part in value["parts"])
         joined = tuple((kind, tuple(paths)) for kind, paths in value["joined"])
-        return cls(value["start_us"], value["end_us"], parts, past, joined)
+        return cls(value["start_us"], value["end_us"], parts, tuple(value["past_paths"]), joined)
 
 
 def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -> tuple[Slice, ...]:
@@ -63,8 +76,8 @@ def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -
     for start, end in pairwise(bounds):
         own = _overlapping(parts, start, end)
         past = _overlapping(parts, start - lookback_s * _SECOND_US, start)
-        slices.append(Slice(start, end, own, past, joined))
-    slices += [Slice(None, None, (part,), (), joined) for part in parts if part.timed_rows < part.rows]
+        slices.append(Slice(start, end, tuple(map(SlicePart.of, own)), tuple(part.path for part in past), joined))
+    slices += [Slice(None, None, (SlicePart.of(part),), (), joined) for part in parts if part.timed_rows < part.rows]
     return tuple(slices)
 
 
@@ -83,12 +96,12 @@ def _boundaries(staged: Sequence[Staged], slice_rows: int) -> list[int]:
     return [int(start) * _SECOND_US for start in [*starts, counts["second"][-1] + 1]]
 
 
-def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> tuple[StagedPart, ...]:
-    return tuple(
+def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> list[StagedPart]:
+    return [
         part
         for part in parts
         if part.first_us is not None and part.last_us is not None and part.first_us < end and part.last_us >= start
-    )
+    ]
 
 
 def read_slice(piece: Slice, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -96,7 +109,10 @@ def read_slice(piece: Slice, columns: Mapping[str, pl.DataType]) -> pl.DataFrame
     asked = {kind: paths for kind, paths in piece.joined if not columns.keys().isdisjoint(KINDS[kind].features)}
     made = {name for kind in asked for name in KINDS[kind].features}
     ends = {name: CONNECTION_SCHEMA[name] for name in KEYS} if asked else {}
-    rows = _map(piece.parts, {name: dtype for name, dtype in {**columns, **ends}.items() if name not in made})
+    mapped = [
+        _mapped(part.path, columns, {"raw_sha256": part.raw_sha256, "format": part.format}) for part in piece.parts
+    ]
+    rows = _together(mapped, {name: dtype for name, dtype in {**columns, **ends}.items() if name not in made})
     rows = _taken(rows, _in_order(rows, piece))
     for kind, paths in asked.items():
         rows = join_log(rows, kind, paths)
@@ -118,7 +134,7 @@ def read_past(piece: Slice, columns: Mapping[str, pl.DataType], lookback_s: int)
     wanted = {name: columns[name] for name in CONTEXT_COLUMNS}
     if piece.start_us is None:
         return pl.DataFrame(schema=wanted)
-    rows = _map(piece.past, wanted)
+    rows = _together([_mapped(path, wanted) for path in piece.past_paths], wanted)
     return _taken(rows, np.flatnonzero(_between(rows, piece.start_us - lookback_s * _SECOND_US, piece.start_us)))
 
 
@@ -173,18 +189,15 @@ def _sorted(rows: pl.DataFrame, index: npt.NDArray[np.int64], keys: Sequence[str
     return some.sort(keys, nulls_last=True, maintain_order=True)["_place"].to_numpy().astype(np.int64)
 
 
-def _map(parts: Sequence[StagedPart], columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Map staged parts into memory as one frame; what is not looked at is not read."""
-    mapped = [_mapped(part, columns) for part in parts]
-    rows = pl.concat([pl.DataFrame(schema=columns), *mapped], how="diagonal")
-    return rows.select(list(columns))
+def _together(parts: Sequence[pl.DataFrame], columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=columns), *parts], how="diagonal").select(list(columns))
 
 
-def _mapped(part: StagedPart, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _mapped(path: str, columns: Mapping[str, pl.DataType], same: Mapping[str, str] | None = None) -> pl.DataFrame:
+    """Map a staged part into memory, what is not looked at is not read; `same` is what all of its rows have."""
     from pyarrow import ipc, memory_map
 
-    with memory_map(part.path) as file:  # the mapping lives as long as the columns do
+    with memory_map(path) as file:  # the mapping lives as long as the columns do
         table = ipc.open_file(file).read_all()
     rows = pl.DataFrame(table.select([name for name in table.column_names if name in columns]))
-    origin = {"raw_sha256": part.raw_sha256, "format": part.format}
-    return rows.with_columns(pl.lit(value).alias(name) for name, value in origin.items() if name in columns)
+    return rows.with_columns(pl.lit(value).alias(name) for name, value in (same or {}).items() if name in columns)

@@ -176,8 +176,7 @@ def stage_content(
         return None
     made = _Parts(original, folder, compress=False)
     reader = reader_for(original, raw, timezone=timezone)
-    made.parse(reader, content)
-    return None if made.holds_other_logs else made.finish(reader)
+    return made.finish(reader) if made.parse(reader, content, alone=True) else None
 
 
 def keep_parsed(staged: Staged, folder: Path, *, timezone: str) -> None:
@@ -232,11 +231,14 @@ class _Parts:
         """Whether a conn log has rows of logs between its own that say more of its connections."""
         return self._original.format == ZeekConn.name and any(f"other_stream:{kind}" in self.skipped for kind in KINDS)
 
-    def parse(self, reader: Reader, stream: BinaryIO) -> None:
-        """Write what a reader makes of a file."""
+    def parse(self, reader: Reader, stream: BinaryIO, *, alone: bool = False) -> bool:
+        """Write what a reader makes of a file; where that must tell everything alone, only as long as it does."""
         with scratch_in(self._folder):
             for batch in read_with(reader, stream, source=self._original.source_name):
                 self.add(batch)
+                if alone and self.holds_other_logs:
+                    return False
+        return True
 
     def add(self, batch: Batch) -> None:
         """Write the rows, keep the refused ones until there are enough for a file."""
