@@ -17,8 +17,8 @@ from cybersec_mlops.transformation.behaviour import CONTEXT_COLUMNS
 from cybersec_mlops.transformation.staging import Staged, StagedPart, staged_parts
 
 _SECOND_US: Final = 1_000_000
-_MANY_RUNS: Final = 64
-"""From so many pieces on they cost every later step more than one copy does."""
+_MANY_RUNS: Final = 256
+"""From so many pieces on they cost every later step more than one copy does; the copy needs as much memory again."""
 
 ORDER: Final = ("ts", "uid", "orig_h", "orig_p", "resp_h", "resp_p", "raw_sha256", "raw_line")
 """The order of the rows of SILVER: by content first, so that it hardly depends on how the logs were cut into files."""
