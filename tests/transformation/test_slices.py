@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cybersec_mlops.transformation import slices
 from cybersec_mlops.transformation.behaviour import CONTEXT_COLUMNS
 from cybersec_mlops.transformation.slices import Slice, plan_slices, read_past, read_slice
 from cybersec_mlops.transformation.staging import Staged, StagedPart
@@ -51,8 +52,8 @@ def test_every_row_is_in_one_slice(
     parts: list[list[int | None]], slice_rows: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     staged = stage(tmp_path_factory.mktemp("parts"), parts)
-    slices = plan_slices([staged], slice_rows=slice_rows, lookback_s=60)
-    numbers = [number for piece in slices for number in read_slice(piece, COLUMNS)["n"].to_list()]
+    pieces = plan_slices([staged], slice_rows=slice_rows, lookback_s=60)
+    numbers = [number for piece in pieces for number in read_slice(piece, COLUMNS)["n"].to_list()]
     assert sorted(numbers) == list(range(sum(len(part) for part in parts)))
 
 
@@ -73,12 +74,13 @@ def test_the_past_is_the_lookback_and_no_more(tmp_path: Path) -> None:
     assert pasts == [0, 1, 2, 1]
 
 
-def test_a_log_that_is_in_no_order_is_put_in_order(tmp_path: Path) -> None:
-    seconds: list[int | None] = [997 * step % 500 for step in range(500)]
-    piece = plan_slices([stage(tmp_path, [seconds[:200], seconds[200:]])], slice_rows=400, lookback_s=1)[1]
-    rows = read_slice(piece, COLUMNS)
-    assert rows["ts"].to_list() == [START + timedelta(seconds=second) for second in range(400, 500)]
-    assert rows["n"].to_list() == [seconds.index(second) for second in range(400, 500)]
+@pytest.mark.parametrize("rows", [100, slices._MANY_RUNS, 1000])
+def test_a_log_that_is_in_no_order_is_put_in_order(rows: int, tmp_path: Path) -> None:
+    seconds: list[int | None] = [997 * step % (2 * rows) for step in range(2 * rows)]
+    piece = plan_slices([stage(tmp_path, [seconds[:200], seconds[200:]])], slice_rows=rows, lookback_s=1)[1]
+    found = read_slice(piece, COLUMNS)
+    assert found["ts"].to_list() == [START + timedelta(seconds=second) for second in range(rows, 2 * rows)]
+    assert found["n"].to_list() == [seconds.index(second) for second in range(rows, 2 * rows)]
 
 
 def test_a_column_that_a_part_lacks_is_null(tmp_path: Path) -> None:
