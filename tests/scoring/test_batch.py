@@ -15,8 +15,9 @@ import pytest
 from tests.scoring.conftest import SMALL, Scored, Simulated, World
 
 from cybersec_mlops.errors import DataError
+from cybersec_mlops.ingestion.ingest import ingest
 from cybersec_mlops.scoring.alert_files import ALERT_SCHEMA
-from cybersec_mlops.scoring.batch import ScoringJob, feature_rows, slice_job
+from cybersec_mlops.scoring.batch import ScoringJob, feature_rows, score, slice_job
 from cybersec_mlops.scoring.spec import ScoringSpec
 from cybersec_mlops.storage.reference import Reference
 from cybersec_mlops.training.bundle import write_bundle
@@ -25,6 +26,7 @@ from cybersec_mlops.transformation.silver import read_silver
 from cybersec_mlops.transformation.spec import TransformationSpec
 from cybersec_mlops.transformation.staging import stage_original
 from cybersec_mlops.transformation.transform import plan, transform
+from cybersec_mlops.transformation.while_storing import parsing
 
 SAMPLES = Path(__file__).parents[1] / "ingestion" / "samples"
 NATIVE = ("zeek_conn.log", "suricata_eve.json", "argus_commas.csv")
@@ -87,6 +89,18 @@ def test_the_alerts_do_not_depend_on_the_slices(scored: Scored, world: World, ne
     assert again.alerts.equals(scored.alerts)
 
 
+def test_the_alerts_do_not_depend_on_when_the_log_was_parsed(
+    scored: Scored, world: World, new_log: Path, tmp_path: Path
+) -> None:
+    raw, (original,), _ = ingest([str(new_log)], world.layers.raw)
+    with new_log.open("rb") as content:
+        parsing(world.layers.raw, tmp_path)(original, content)(original)
+    assert (tmp_path / original.sha256).exists()
+    job = ScoringJob(world.bundle, "day", 1, raw, TransformationSpec(), ScoringSpec())
+    outputs = score([original], job, world.layers, tmp_path / "scratch", parsed=tmp_path)
+    assert outputs["alerts_ndjson"] == scored.outputs["alerts_ndjson"]
+
+
 @pytest.mark.parametrize("cut", [1, 700, 2999])
 def test_the_alerts_do_not_depend_on_files_and_order(
     cut: int, scored: Scored, world: World, new_log: Path, tmp_path: Path
@@ -100,8 +114,6 @@ def test_the_alerts_do_not_depend_on_files_and_order(
 
 
 def test_features_are_those_of_the_transformation(world: World, new_log: Path, tmp_path: Path) -> None:
-    from cybersec_mlops.ingestion.ingest import ingest
-
     layers = world.layers
     raw, originals, _ = ingest([str(new_log)], layers.raw)
     _, manifest = transform(

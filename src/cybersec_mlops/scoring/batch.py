@@ -190,6 +190,7 @@ def score(
     originals: Sequence[Original], job: ScoringJob, layers: Layers, scratch: Path, *, parsed: Path | None = None
 ) -> dict[str, Any]:
     """Run every step in a row, without Prefect: the phase as a plain function (see `conclude`)."""
+    scratch.mkdir(parents=True, exist_ok=True)
     zone = job.transformation.timezone
     staged = [
         stage_original(one, layers.raw, scratch / one.sha256, timezone=zone, parsed=parsed) for one in share(originals)
