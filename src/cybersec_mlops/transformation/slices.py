@@ -71,13 +71,14 @@ def plan_slices(staged: Sequence[Staged], *, slice_rows: int, lookback_s: int) -
     connections stays in one piece.
     """
     parts, joined = list(staged_parts(tuple(staged))), _joined(staged)
+    of = {part.path: SlicePart.of(part) for part in parts}  # one for all slices, of which there may be many
     slices: list[Slice] = []
     bounds = _boundaries(staged, slice_rows)
     for start, end in pairwise(bounds):
         own = _overlapping(parts, start, end)
         past = _overlapping(parts, start - lookback_s * _SECOND_US, start)
-        slices.append(Slice(start, end, tuple(map(SlicePart.of, own)), tuple(part.path for part in past), joined))
-    slices += [Slice(None, None, (SlicePart.of(part),), (), joined) for part in parts if part.timed_rows < part.rows]
+        slices.append(Slice(start, end, tuple(of[path] for path in own), past, joined))
+    slices += [Slice(None, None, (of[part.path],), (), joined) for part in parts if part.timed_rows < part.rows]
     return tuple(slices)
 
 
@@ -96,12 +97,12 @@ def _boundaries(staged: Sequence[Staged], slice_rows: int) -> list[int]:
     return [int(start) * _SECOND_US for start in [*starts, counts["second"][-1] + 1]]
 
 
-def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> list[StagedPart]:
-    return [
-        part
+def _overlapping(parts: Sequence[StagedPart], start: int, end: int) -> tuple[str, ...]:
+    return tuple(
+        part.path
         for part in parts
         if part.first_us is not None and part.last_us is not None and part.first_us < end and part.last_us >= start
-    ]
+    )
 
 
 def read_slice(piece: Slice, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
