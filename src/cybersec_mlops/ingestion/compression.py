@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-import numpy as np
-
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.decompressors import Decompressor, Inflate, Unsupported, Unzip, Zstd
 from cybersec_mlops.ingestion.limits import Limits, current
+from cybersec_mlops.ingestion.lines import NEWLINE, count_of
 
 CHUNK_BYTES: Final = 1 << 20
 PIECE_BYTES: Final = 1 << 14
 """Stored bytes that a decompressor is given at once: what lies behind a member's end is copied, so it is little."""
 MAGIC_BYTES: Final = 8
-_NEWLINE: Final = ord("\n")
 
 
 def _bz2() -> Decompressor:
@@ -113,6 +111,8 @@ class Decompressed(io.RawIOBase):
         super().__init__()
         self._stream, self._source, self._limits = stream, source, current()
         self._data = stream.read(PIECE_BYTES)
+        while len(self._data) < MAGIC_BYTES and (more := stream.read(PIECE_BYTES)):
+            self._data += more
         self.compression = compression_of(self._data[:MAGIC_BYTES])
         self.stored_bytes = len(self._data)
         self.bytes = 0
@@ -164,7 +164,7 @@ class Decompressed(io.RawIOBase):
 
     def _count(self, found: bytes) -> None:
         self.bytes += len(found)
-        self.newlines += int(np.count_nonzero(np.frombuffer(found, np.uint8) == _NEWLINE))  # thrice as fast as `count`
+        self.newlines += count_of(NEWLINE, found)
         self.last = found[-1:] or self.last
         if self._digest is not None:
             self._digest.update(found)

@@ -75,21 +75,26 @@ class Lines:
 
     def count(self, code: int) -> int:
         """Say how often a byte is there."""
-        return sum(int(np.count_nonzero(piece == code)) for _, piece in self._pieces())
+        return count_of(code, self.data)
+
+    def hold(self, *texts: bytes) -> bool:
+        """Say whether one of several texts is anywhere in them: faster than `in` for each."""
+        return any(
+            self.data.find(text, start, start + _AT_ONCE + len(text) - 1) >= 0
+            for start in range(0, len(self.data), _AT_ONCE)
+            for text in texts
+        )
 
     def positions(self, code: int) -> np.ndarray:
         """Return where a byte is, int64: `np.flatnonzero` without an intermediate of the size of the block."""
-        found = [np.flatnonzero(piece == code) + start for start, piece in self._pieces()]
+        codes, starts = self.codes, range(0, len(self.data), _AT_ONCE)
+        found = [np.flatnonzero(codes[start : start + _AT_ONCE] == code) + start for start in starts]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def holding(self, places: np.ndarray) -> list[int]:
         """Return the lines in which these places are, each once."""
         found: list[int] = np.unique(np.searchsorted(self.ends, places)).tolist()
         return found
-
-    def _pieces(self) -> Iterator[tuple[int, np.ndarray]]:
-        codes = self.codes
-        return ((start, codes[start : start + _AT_ONCE]) for start in range(0, len(codes), _AT_ONCE))
 
     @property
     def starts(self) -> np.ndarray:
@@ -143,7 +148,17 @@ class Lines:
 
 
 _AT_ONCE: Final = 1 << 18
-"""Bytes that are compared at once: what is between stays in the processor's cache."""
+"""Bytes that are looked at at once: they, and what is made of them, stay in the processor's cache."""
+
+
+def count_of(code: int, data: bytes) -> int:
+    r"""Say how often a byte is there; `bytes.count` takes three times as long, holding the interpreter's lock.
+
+    >>> count_of(ord("\n"), b"a\nb\n")
+    2
+    """
+    return int((pl.Series(np.frombuffer(data, np.uint8)) == code).sum())
+
 
 _PIECE_BYTES: Final = 1 << 20
 """Taken from a stream at once: a stream's buffer is copied to a piece while it is in the processor's cache."""
@@ -178,9 +193,10 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning:
 
 def _pieces(beginning: bytes, stream: BinaryIO, size: int) -> list[bytes]:
     """Take so many bytes of a stream, fewer at its end; they are copied once, when the lines are known."""
+    take = getattr(stream, "read1", stream.read)  # which copies them once less than `read`, where there is one
     pieces = [beginning[:size]] if beginning else []
     left = size - len(beginning)
-    while left > 0 and (piece := stream.read(min(left, _PIECE_BYTES))):
+    while left > 0 and (piece := take(min(left, _PIECE_BYTES))):
         pieces.append(piece)
         left -= len(piece)
     return pieces

@@ -27,6 +27,7 @@ from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import printable
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.ranged import open_ranged
+from cybersec_mlops.storage.streams import Pieces
 
 _NAME_LIMIT: Final = 1_000
 
@@ -342,31 +343,10 @@ def _object(store: ObjectStore, key: str, size: int, *, explicit: bool) -> Sourc
     return Source(name, size, explicit, lambda: stream_of(store.chunks(key)), store.uri(key))
 
 
-class _Chunks(io.RawIOBase):
-    """Pieces of bytes as a file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        super().__init__()
-        self._chunks, self._rest = chunks, memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        while not self._rest:
-            if (piece := next(self._chunks, None)) is None:
-                return 0
-            self._rest = memoryview(piece)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
-
-
 def stream_of(chunks: Iterator[bytes]) -> BinaryIO:
     """Return pieces of bytes as a file to read.
 
     >>> stream_of(iter([b"ab", b"", b"cd"])).read(3)
     b'abc'
     """
-    return io.BufferedReader(_Chunks(chunks), 1 << 20)
+    return io.BufferedReader(Pieces(chunks), 1 << 20)

@@ -85,9 +85,9 @@ def read_rows(
     lines: Lines, style: Style, timezone: str, rejected: Rejected, skipped: dict[str, int]
 ) -> pl.DataFrame | None:
     """Read the connections among the lines of a block as it was read; those of other logs are counted in `skipped`."""
-    escaped = b"\\" in lines.data  # which may spell any letter of a key
-    keys = style.keys(detailed=escaped or b"detailed" in lines.data)
-    streams = STREAM_KEYS if escaped or b"@" in lines.data else STREAM_KEYS[:1]
+    rare = lines.hold(b"\\", b"@", b"detailed")  # a backslash may spell any letter of a key
+    keys = style.keys(detailed=rare)
+    streams = STREAM_KEYS if rare else STREAM_KEYS[:1]
     types = style.types(keys, streams)
     parsed = _parse_plain(lines, types)
     if parsed is None:
@@ -150,7 +150,8 @@ def _parse_plain(lines: Lines, types: Mapping[str, pl.DataType]) -> pl.DataFrame
 
 
 def _connections_only(lines: Lines, frame: pl.DataFrame, skipped: dict[str, int]) -> tuple[Lines, pl.DataFrame]:
-    stream = frame.select(pl.coalesce(key for key in STREAM_KEYS if key in frame.columns)).to_series()
+    streams = [key for key in STREAM_KEYS if key in frame.columns]
+    stream = frame[streams[0]] if len(streams) == 1 else frame.select(pl.coalesce(streams)).to_series()
     if stream.null_count() == stream.len():
         return lines, frame
     other = (stream != "conn").fill_null(value=False)

@@ -84,7 +84,52 @@ class CheckedStream:
             )
 
 
-class HashedReader(io.RawIOBase):
+class Pieces(io.RawIOBase):
+    """A file made of a stream. What is read of it is a piece as it is, where no more is asked for: that is no copy.
+
+    Examples
+    --------
+    >>> file = Pieces(iter([b"ab", b"", b"cde"]))
+    >>> file.read(3), file.read(2), file.read()
+    (b'ab', b'cd', b'e')
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._rest: bytes | memoryview = b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes, at most `size` and at most those of a piece; without a size, all that are left."""
+        if size is None or size < 0:
+            return self.readall()
+        found = self._next(size)
+        return found if isinstance(found, bytes) else bytes(found)
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill a buffer with what comes next."""
+        found = self._next(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def _next(self, size: int) -> bytes | memoryview:
+        while not self._rest:
+            if (piece := next(self._pieces, None)) is None:
+                return b""
+            self._rest = piece
+        if len(self._rest) <= size:
+            found, self._rest = self._rest, b""
+        else:
+            view = memoryview(self._rest)
+            found, self._rest = view[:size], view[size:]
+        return found
+
+
+class HashedReader(Pieces):
     """A file made of a stream that is read a little ahead and hashed, both in a thread of its own.
 
     Parameters
@@ -100,15 +145,13 @@ class HashedReader(io.RawIOBase):
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        super().__init__()
         self.bytes = 0
         """Bytes that were taken from the stream."""
         self.is_whole = False
         """Whether the stream came to its end."""
         self._digest = hashlib.sha256()
         self._open = contextlib.ExitStack()
-        self._pieces = self._open.enter_context(read_ahead(self._hashed(chunks)))
-        self._rest = memoryview(b"")
+        super().__init__(self._open.enter_context(read_ahead(self._hashed(chunks))))
 
     def _hashed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -117,28 +160,12 @@ class HashedReader(io.RawIOBase):
             yield chunk
         self.is_whole = True
 
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        """Fill a buffer with what comes next."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
     def sha256(self) -> str:
         """Read what is left and return the hash of everything, in lower-case hexadecimal.
 
         What the stream raises is raised.
         """
-        self._rest = memoryview(b"")
+        self._rest = b""
         for _ in self._pieces:
             pass
         return self._digest.hexdigest()
