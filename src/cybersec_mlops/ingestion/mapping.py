@@ -7,7 +7,6 @@ it. Nothing in here looks at data.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -252,6 +251,8 @@ def parse_mapping(data: bytes, *, source: str, taken: Iterable[str] = ()) -> Tab
     ConfigError
         It is no TOML, or holds something unknown or impossible.
     """
+    import tomllib  # compiles patterns: few runs have a mapping
+
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{source}: {len(data):,} bytes, a mapping has at most {MAX_BYTES:,}", hint=_EXAMPLE)
     try:

@@ -27,9 +27,8 @@ from cybersec_mlops.ingestion.zeek_conn import ZeekConn
 READERS: Final[dict[str, Reader]] = {
     reader.name: reader
     for reader in (
-        Canonical(),
-        *(ZeekConn(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), NetFlow(), PacketCapture(), CICFlowMeter()),
-        *(NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
+        *(ZeekConn(), Canonical(), SuricataEVE(), Argus(), Nfdump(), VPCFlow(), NetFlow(), PacketCapture()),
+        *(CICFlowMeter(), NSLKDD(), KDD99(), UNSWNB15Raw(), UNSWNB15(), NFTables()),
     )
 }
 """Format name to reader, in the order in which they are asked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, BinaryIO, ClassVar, Final
@@ -159,16 +159,15 @@ def _zone_notes(time: object, zone: str) -> tuple[str, ...]:
 
 
 def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:
-    records = [(record_kind(record), record) for record in objects_of(head)]
-    kinds = Counter(kind for kind, _ in records)
+    kinds, firsts = _kinds_of(objects_of(head))
     if kinds["conn"]:
-        names = {name for kind, record in records if kind == "conn" for name in record}
+        names = {name for kind, record in firsts if kind == "conn" for name in record}
         ignored = sorted(name for name in names - set(zeek_json.STREAM_KEYS) if not zeek_columns.column_of(name))
-        first = next(record.get("ts") for kind, record in records if kind == "conn")
+        first = next(record.get("ts") for kind, record in firsts if kind == "conn")
         others = tuple(f"also holds {kind} records, which are passed over" for kind in sorted(kinds) if kind != "conn")
         notes = (*_label_notes(tuple(names)), *_zone_notes(first, zone), *others)
         return Recognition(NAME, variant_of(head.data), has_time=True, ignored=tuple(ignored), notes=notes)
-    if any(isinstance(record.get("id"), dict) and "orig_h" in record["id"] for _, record in records):
+    if any(isinstance(record.get("id"), dict) and "orig_h" in record["id"] for record in objects_of(head)):
         return Refusal("Zeek JSON whose hosts and ports are inside of `id`", hint=_NESTED_HINT, passable=True)
     zeek = [kind for kind, _ in kinds.most_common() if kind not in ("conn", "")]
     if not zeek:
@@ -177,6 +176,20 @@ def _recognise_json(head: Head, zone: str) -> Recognition | Refusal | None:
     more = "" if head.complete else f" in its first {len(head.data) >> 20} MiB"
     hint = _CONN_HINT if head.complete else f"{_CONN_HINT}; if connections follow later, name the format: {NAME}"
     return Refusal(f"Zeek JSON of another type{more}: {logs}, expected conn.log", hint=hint, passable=True)
+
+
+def _kinds_of(records: Iterable[dict[str, Any]]) -> tuple[Counter[str], list[tuple[str, dict[str, Any]]]]:
+    """Count records by kind, and give the first of each that is like no one before: few of a log are."""
+    first, like = dict[Hashable, dict[str, Any]](), Counter[Hashable]()
+    for record in records:
+        told = (tuple(record), *(repr(record[key]) for key in zeek_json.STREAM_KEYS if key in record))
+        first.setdefault(told, record)
+        like[told] += 1
+    firsts = [(record_kind(record), record) for record in first.values()]
+    kinds = Counter[str]()
+    for (kind, _), count in zip(firsts, like.values(), strict=True):
+        kinds[kind] += count
+    return kinds, firsts
 
 
 _TELLTALES: Final = (

@@ -192,7 +192,7 @@ class ObjectStore(ReadableStore):
             raise
         return Reference(uri, sha256, counted.bytes)
 
-    def _upload(self, key: str, pieces: Iterable[bytes]) -> None:
+    def _upload(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
         """Write a stream in the place of whatever is there; nothing is left of one that fails."""
         if self.folder is not None:
             with Incoming(self.folder) as incoming:  # the client would copy it once more
@@ -239,5 +239,6 @@ def _without_user(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", url)
 
 
-def _pieces(data: bytes | memoryview) -> Iterator[bytes]:
-    return (bytes(data[start : start + CHUNK_BYTES]) for start in range(0, len(data), CHUNK_BYTES))
+def _pieces(data: bytes | memoryview) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES))

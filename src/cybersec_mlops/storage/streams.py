@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cybersec_mlops.errors import DataError
 
@@ -177,10 +177,11 @@ class HashedReader(Pieces):
 
 
 _READ_AHEAD = 2
+Piece = TypeVar("Piece", bytes, bytes | memoryview)
 
 
 @contextlib.contextmanager
-def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+def read_ahead(chunks: Iterable[Piece]) -> Iterator[Iterator[Piece]]:
     """Pull a stream in a thread of its own, a little ahead of its reader.
 
     A store that is written from a stream that reads a store would otherwise enter its client twice in one thread,
@@ -190,7 +191,7 @@ def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
     ...     b"".join(pieces)
     b'ab'
     """
-    pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=_READ_AHEAD)
+    pieces: queue.Queue[Piece | BaseException | None] = queue.Queue(maxsize=_READ_AHEAD)
     stopped = threading.Event()
 
     def pull() -> None:
@@ -204,7 +205,7 @@ def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
             last = error
         pieces.put(last)
 
-    def pieces_of() -> Iterator[bytes]:
+    def pieces_of() -> Iterator[Piece]:
         while not isinstance(piece := pieces.get(), BaseException | None):
             yield piece
         if piece is not None:
