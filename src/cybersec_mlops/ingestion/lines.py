@@ -8,7 +8,7 @@ Nothing in here knows a format.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Final, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import polars as pl
 
 from cybersec_mlops.ingestion.limits import current
 from cybersec_mlops.ingestion.rejected import Rejected
+from cybersec_mlops.storage.streams import unbuffered
 
 BOM: Final = b"\xef\xbb\xbf"
 NEWLINE: Final = ord("\n")
@@ -161,7 +162,7 @@ def count_of(code: int, data: bytes) -> int:
 
 
 _PIECE_BYTES: Final = 1 << 20
-"""Taken from a stream at once: a stream's buffer is copied to a piece while it is in the processor's cache."""
+"""Taken from a stream at once."""
 
 
 def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning: bytes = b"") -> Iterator[Lines]:
@@ -175,8 +176,9 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning:
     [b'ab\n', b'c\n']
     """
     max_line_bytes = current().max_line_bytes
-    rest = b""
-    while pieces := _pieces(beginning, stream, batch_bytes):
+    buffered, take = unbuffered(stream)
+    beginning, rest = beginning + buffered, b""
+    while pieces := _pieces(beginning, take, batch_bytes):
         beginning = beginning[batch_bytes:]
         last = next((at for at in reversed(range(len(pieces))) if b"\n" in pieces[at]), None)
         if last is None:
@@ -191,9 +193,8 @@ def read_lines(stream: BinaryIO, *, batch_bytes: int, first: int = 1, beginning:
         yield Lines(rest + b"\n", first)
 
 
-def _pieces(beginning: bytes, stream: BinaryIO, size: int) -> list[bytes]:
+def _pieces(beginning: bytes, take: Callable[[int], bytes], size: int) -> list[bytes]:
     """Take so many bytes of a stream, fewer at its end; they are copied once, when the lines are known."""
-    take = getattr(stream, "read1", stream.read)  # which copies them once less than `read`, where there is one
     pieces = [beginning[:size]] if beginning else []
     left = size - len(beginning)
     while left > 0 and (piece := take(min(left, _PIECE_BYTES))):

@@ -7,9 +7,9 @@ import hashlib
 import io
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from cybersec_mlops.errors import DataError
 
@@ -127,6 +127,22 @@ class Pieces(io.RawIOBase):
             view = memoryview(self._rest)
             found, self._rest = view[:size], view[size:]
         return found
+
+
+def unbuffered(stream: BinaryIO) -> tuple[bytes, Callable[[int], bytes]]:
+    """Return what a stream has in its buffer, and what gives the next bytes of the rest, so many or fewer.
+
+    Of `Pieces` the rest is given without a copy, of others with one less than by `read`. Nothing else may read it then.
+
+    >>> file = io.BufferedReader(Pieces(iter([b"abc", b"de"])))
+    >>> _ = file.read(1)
+    >>> buffered, take = unbuffered(file)
+    >>> buffered, take(9), take(9)
+    (b'bc', b'de', b'')
+    """
+    if isinstance(stream, io.BufferedReader) and isinstance(stream.raw, Pieces):
+        return stream.read(len(stream.peek())), stream.raw.read
+    return b"", getattr(stream, "read1", stream.read)
 
 
 class HashedReader(Pieces):
