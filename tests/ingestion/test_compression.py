@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import PIECE_BYTES, Decompressed, compression_of, decompress
 from cybersec_mlops.ingestion.limits import Limits, applied
-from cybersec_mlops.storage.streams import HashedReader
+from cybersec_mlops.storage.streams import HashedReader, Pieces
 
 KINDS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
@@ -188,6 +188,12 @@ def test_a_stream_that_cannot_be_wound_back_is_read_whole(kind: str, size: int) 
     pieces = [packed[start : start + 5000] for start in range(0, len(packed), 5000)]
     with HashedReader(pieces) as stream:
         assert decompress(stream, source="x").read() == content  # type: ignore[arg-type]
+
+
+def test_the_kind_is_told_however_little_comes_at_once(kind: str) -> None:
+    packed = KINDS[kind](TEXT)
+    content = Decompressed(Pieces(packed[at : at + 3] for at in range(0, len(packed), 3)), source="x")  # type: ignore[arg-type]
+    assert (content.compression, b"".join(content.pieces())) == (kind, TEXT)
 
 
 def test_what_passes_is_counted() -> None:

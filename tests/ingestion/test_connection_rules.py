@@ -35,6 +35,13 @@ def test_an_address_is_one_of_a_host_or_a_card() -> None:
     assert all(broken(not_an_address("orig_h"), "<b>", "a.example", "1" * 46, "=1"))
 
 
+@given(st.lists(st.none() | st.sampled_from(["10.0.0.1", "", "::1", "1" * 45, "1" * 46, "-", "é", "(empty)", "a.b"])))
+def test_whether_any_is_no_address_is_told_at_once(hosts: list[str | None]) -> None:
+    rule, frame = not_an_address("orig_h"), pl.DataFrame({"orig_h": hosts}, schema={"orig_h": pl.String})
+    assert rule.any_broken is not None
+    assert bool(frame.select(rule.any_broken).item()) == bool(frame.select(rule.broken.any()).item())
+
+
 def test_ports_and_durations_have_bounds() -> None:
     assert broken(not_a_port("orig_p"), 0, 65_535, -1, 65_536, None) == [False, False, True, True, None]
     assert broken(not_a_duration(), 0.0, 1e9, -1e-9, float("nan"), float("inf")) == [False, False, True, True, True]

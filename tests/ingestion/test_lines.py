@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cybersec_mlops.ingestion.limits import Limits, applied
-from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, has_long_line, read_lines
+from cybersec_mlops.ingestion.lines import BOM, Encoding, Lines, clean, count_of, has_long_line, read_lines
 from cybersec_mlops.ingestion.rejected import Rejected
 
 
@@ -55,6 +55,22 @@ def test_a_long_line_is_seen_without_being_looked_for(content: list[bytes]) -> N
     data = b"".join(line + b"\n" for line in content)
     with applied(Limits(max_line_bytes=10)):
         assert has_long_line(Lines(data, 1)) == any(len(line) > 10 for line in content)
+
+
+@pytest.mark.parametrize("place", [0, 1, (1 << 18) - 3, (1 << 18) - 1, 1 << 18, (1 << 18) + 7, (1 << 19) - 4])
+def test_a_text_is_held_wherever_it_is(place: int) -> None:
+    data = bytearray(b"." * (1 << 19) + b"\n")
+    lines = Lines(bytes(data), 1)
+    assert not lines.hold(b"abcd", b"@")
+    data[place : place + 4] = b"abcd"
+    lines = Lines(bytes(data), 1)
+    assert lines.hold(b"@", b"abcd")
+    assert not lines.hold(b"@", b"abce")
+
+
+@given(st.binary())
+def test_bytes_are_counted(data: bytes) -> None:
+    assert count_of(0, data) == data.count(0)
 
 
 def test_lines_are_counted_without_being_looked_for() -> None:

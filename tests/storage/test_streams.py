@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,15 @@ from tests.services import S3
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.storage.objects import ObjectStore
-from cybersec_mlops.storage.streams import CheckedStream, HashedReader, file_chunks, read_ahead, sha256_of
+from cybersec_mlops.storage.streams import (
+    CheckedStream,
+    HashedReader,
+    Pieces,
+    file_chunks,
+    read_ahead,
+    sha256_of,
+    unbuffered,
+)
 
 
 @settings(max_examples=30)
@@ -105,3 +115,36 @@ def test_a_stream_that_fails_is_not_whole() -> None:
             file.read()
         file.sha256()
         assert not file.is_whole
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=9)), st.lists(st.integers(0, 12), max_size=9))
+def test_pieces_read_as_a_file_do(pieces: list[bytes], sizes: list[int]) -> None:
+    data, raw = b"".join(pieces), Pieces(iter(pieces))
+    found = b""
+    for size in sizes:
+        piece = raw.read(size)
+        assert len(piece) <= size
+        assert piece or size == 0 or found == data
+        found += piece
+    buffer = bytearray(3)
+    found += buffer[: raw.readinto(buffer)]
+    assert found + raw.read() == data
+    assert raw.read(1) == b""
+
+
+def test_a_piece_is_handed_on_as_it_is() -> None:
+    first, second = b"a" * 9, b"b" * 9
+    stream = io.BufferedReader(Pieces(iter([first, second])))
+    assert stream.read(1) == b"a"
+    buffered, take = unbuffered(stream)
+    assert buffered == b"a" * 8
+    assert take(9) is second
+
+
+@given(st.binary(max_size=30), st.integers(0, 9))
+def test_what_is_left_of_any_stream_is_given(data: bytes, before: int) -> None:
+    for stream in (io.BytesIO(data), io.BufferedReader(io.BytesIO(data)), io.BufferedReader(Pieces(iter([data])))):
+        begun = stream.read(before)
+        buffered, take = unbuffered(stream)
+        assert begun + buffered + b"".join(iter(partial(take, 4), b"")) == data

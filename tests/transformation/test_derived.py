@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cybersec_mlops.connections import CONNECTION_SCHEMA
 from cybersec_mlops.transformation.derived import DERIVED_SCHEMA, HISTORY_FEATURES, add_derived
@@ -51,3 +53,13 @@ def test_history_letters_are_told_apart_by_case() -> None:
         "history_orig_fin",
     }
     assert row["history_length"] == 5
+
+
+@given(st.lists(st.none() | st.text("ShADdaFfRrTt^-", max_size=9)))
+def test_each_letter_of_a_history_is_told(histories: list[str | None]) -> None:
+    made = pl.DataFrame({"history": histories}, schema={"history": pl.String})
+    empty = {name: dtype for name, dtype in CONNECTION_SCHEMA.items() if name != "history"}
+    derived = add_derived(made.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in empty.items()))
+    for name, letter in HISTORY_FEATURES.items():
+        assert derived[name].to_list() == [None if text is None else letter in text for text in histories]
+    assert derived["history_length"].to_list() == [None if text is None else len(text) for text in histories]
