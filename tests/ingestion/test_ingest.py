@@ -11,14 +11,13 @@ import json
 import lzma
 import tracemalloc
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from cybersec_mlops.errors import DataError, PlatformError
-from cybersec_mlops.ingestion.ingest import find_sources, ingest, open_original, store_original
+from cybersec_mlops.ingestion.ingest import Settle, find_sources, ingest, open_original, store_original
 from cybersec_mlops.ingestion.limits import Limits, applied
 from cybersec_mlops.ingestion.originals import Original, object_key, read_manifest, receipt_key, same_content
 from cybersec_mlops.ingestion.sources import Source, expand
@@ -26,6 +25,8 @@ from cybersec_mlops.storage.objects import ObjectStore
 
 SAMPLES = Path(__file__).parent / "samples"
 CONN = (SAMPLES / "zeek_conn.log").read_bytes()
+LONG = CONN.splitlines(keepends=True)[8] * 20_000
+"""Rows beyond what a file is recognised by."""
 DNS = b"#separator \\x09\n#path\tdns\n#fields\tts\tuid\tquery\n1\tC\tx\n"
 
 
@@ -270,32 +271,66 @@ def test_a_large_file_is_read_once_by_a_folder(content: bytes, one_pass: ObjectS
     assert dataclasses.replace(original, uri=in_two.uri) == in_two
 
 
+@pytest.fixture(params=["folder", "no folder"])
+def any_store(request: pytest.FixtureRequest, one_pass: ObjectStore, tmp_path: Path) -> ObjectStore:
+    """Return a store that every file counts as large for."""
+    return one_pass if request.param == "folder" else ObjectStore.from_url(f"memory://{tmp_path.name}")
+
+
 @pytest.mark.parametrize("wanted", [0, 10, -1], ids=["nothing", "a little", "all"])
 @pytest.mark.parametrize("content", [CONN, gzip.compress(CONN)], ids=["plain", "gzip"])
-def test_an_onlooker_sees_the_content_and_changes_nothing(content: bytes, wanted: int, one_pass: ObjectStore) -> None:
-    seen, settled = list[bytes](), list[Original]()
+def test_an_onlooker_sees_the_content_and_changes_nothing(content: bytes, wanted: int, any_store: ObjectStore) -> None:
+    seen, settled = list[bytes](), list[Original | None]()
 
-    def look(draft: Original, stream: BinaryIO) -> Callable[[Original], None]:
+    def look(draft: Original, stream: BinaryIO) -> Settle:
         assert (draft.format, draft.sha256) == ("zeek_conn", "")
         seen.append(stream.read(wanted))
         return settled.append
 
-    original = store_original(counted(content, []), one_pass, onlooker=look)
+    original = store_original(counted(content, []), any_store, onlooker=look)
     assert settled == [original]
     assert seen == [CONN[: wanted if wanted >= 0 else None]]
-    one_pass.delete(object_key(original.sha256))
-    assert store_original(counted(content, []), one_pass) == original
+    assert not store_original(counted(content, []), any_store, onlooker=look).stored
+    assert len(seen) == 1
+    any_store.delete(object_key(original.sha256))
+    assert store_original(counted(content, []), any_store) == original
 
 
-def test_what_a_file_fails_with_is_told_whatever_its_onlooker_makes_of_it(one_pass: ObjectStore) -> None:
-    def look(_: Original, stream: BinaryIO) -> Callable[[Original], None]:
+def test_an_onlooker_is_told_that_what_it_saw_was_not_stored(any_store: ObjectStore) -> None:
+    settled, opened = list[Original | None](), list[bytes]()
+
+    def opener() -> BinaryIO:  # another file each time
+        opened.append(CONN.replace(b"tcp", b"udp") if opened else CONN)
+        return io.BytesIO(opened[-1])
+
+    size = len(CONN) - 1 if any_store.folder else len(CONN)  # which reads it once
+    source = Source("conn.log", size, True, opener, "conn")
+    with pytest.raises(DataError, match=r"has .*, expected "):
+        store_original(source, any_store, onlooker=lambda *_: settled.append)
+    assert settled == [None]
+    assert list(any_store.list()) == []
+
+
+def test_nobody_looks_at_anything_where_it_takes_long_to_know_what_is_new(
+    any_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cybersec_mlops.ingestion.ingest.LISTED_OBJECTS", 1)
+    store_original(counted(CONN.replace(b"tcp", b"udp"), []), any_store)
+    assert store_original(counted(CONN, []), any_store, onlooker=lambda *_: pytest.fail("it was shown")).stored
+
+
+def test_what_a_file_fails_with_is_told_whatever_its_onlooker_makes_of_it(any_store: ObjectStore) -> None:
+    settled = list[Original | None]()
+
+    def look(_: Original, stream: BinaryIO) -> Settle:
         with contextlib.suppress(DataError):
             stream.read()
-        return lambda _: pytest.fail("it was not stored")
+        return settled.append
 
     with pytest.raises(DataError, match="ends early"):
-        store_original(counted(gzip.compress(CONN)[:-9], []), one_pass, onlooker=look)
-    assert files_of(one_pass) == []
+        store_original(counted(gzip.compress(CONN + LONG)[:-9], []), any_store, onlooker=look)
+    assert settled == [None]
+    assert list(any_store.list()) == []
 
 
 def test_bytes_that_a_folder_may_have_are_not_written_before_their_hash_is_known(one_pass: ObjectStore) -> None:

@@ -31,9 +31,9 @@ def every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cybersec_mlops.ingestion.ingest.ONE_PASS_BYTES", 0)
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> ObjectStore:
-    return ObjectStore.from_url(f"file://{tmp_path}/raw")
+@pytest.fixture(params=["folder", "no folder"])
+def raw(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    return ObjectStore.from_url(f"file://{tmp_path}/raw" if request.param == "folder" else f"memory://{tmp_path.name}")
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 A file is read twice: first to hash it, to recognise it and to see that it can be read to its end, so that nothing is
 written of a file that is cut off; then to store it. Neither pass holds more than a piece of it in memory. A large one
-that a folder cannot have yet is written beside its objects in the first pass, and thrown away where it is not sound;
-whoever wants to look at its content, to parse it, gets it in this pass too.
+that a folder cannot have yet is written beside its objects in the first pass, and thrown away where it is not sound.
+Whoever wants to look at the content of a large new one, to parse it, gets it in the first pass.
 """
 
 from __future__ import annotations
@@ -45,10 +45,16 @@ CHUNK_BYTES: Final = 1 << 20
 ONE_PASS_BYTES: Final = 32 << 20
 """Smaller files are in memory when they are read again, and many: looking for each one's size would cost more."""
 
-Onlooker = Callable[[Original, BinaryIO], Callable[[Original], None]]
-"""Reads the content of an original while it is stored, as far as it wants to; what it returns is called once it is.
+LISTED_OBJECTS: Final = 10_000
+"""Objects of RAW among which one of the same size is looked for; of so many a listing takes longer than it can save."""
 
-The first `Original` has no hash and no sizes yet. What it raises ends the storing."""
+Settle = Callable[[Original | None], None]
+"""Called with an original once it is stored, or with None where it could not be."""
+
+Onlooker = Callable[[Original, BinaryIO], Settle]
+"""Reads the content of an original while it is stored, as far as it wants to.
+
+The `Original` has no hash and no sizes yet. What it raises ends the storing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ def store_original(
 ) -> Original:
     """Bring one file into RAW, byte for byte, unless the same bytes are there.
 
-    The onlooker sees those that are large, not there yet, and stored in a folder.
+    The onlooker sees those that are large and cannot be there yet, in the pass in which they are hashed.
 
     Raises
     ------
@@ -165,20 +171,47 @@ def store_original(
     PlatformError
         The store failed.
     """
-    if raw.folder is not None and _is_large_and_new(source, raw):
-        return _received(source, raw, raw.folder, format, mappings, onlooker)
-    original = inspect_original(source, raw, format=format, mappings=mappings)
-    if not raw.holds(original.reference):
-        with source.open() as file:
-            key = object_key(original.sha256)
-            raw.put_chunks(key, _chunks(file, source), sha256=original.sha256, source=source.name)
-        original = replace(original, stored=True)
-    return write_receipt(original, raw)
+    settled = list[Settle]()
+    try:
+        original = write_receipt(_stored(source, raw, format, mappings, onlooker, settled), raw)
+    except Exception:
+        for settle in settled:
+            settle(None)
+        raise
+    for settle in settled:
+        settle(original)
+    return original
+
+
+def _stored(
+    source: Source,
+    raw: ObjectStore,
+    format: str | None,  # noqa: A002
+    mappings: Sequence[NamedMapping],
+    onlooker: Onlooker | None,
+    settled: list[Settle],
+) -> Original:
+    def look(draft: Original, content: BinaryIO) -> None:
+        assert onlooker is not None
+        settled.append(onlooker(draft, content))
+
+    new = (raw.folder is not None or onlooker is not None) and _is_large_and_new(source, raw)
+    seen = look if new and onlooker is not None else None
+    if new and raw.folder is not None:
+        return _received(source, raw, raw.folder, format, mappings, seen)
+    original = _inspected(source, raw, nullcontext, format, mappings, seen)
+    if raw.holds(original.reference):
+        return original
+    with source.open() as file:
+        raw.put_chunks(object_key(original.sha256), _chunks(file, source), sha256=original.sha256, source=source.name)
+    return replace(original, stored=True)
 
 
 def _is_large_and_new(source: Source, raw: ObjectStore) -> bool:
-    large = source.measured and source.bytes >= ONE_PASS_BYTES
-    return large and all(size != source.bytes for _, size in raw.list("objects"))
+    if not source.measured or source.bytes < ONE_PASS_BYTES:
+        return False
+    known = list(raw.list("objects", most=LISTED_OBJECTS))
+    return len(known) < LISTED_OBJECTS and all(size != source.bytes for _, size in known)
 
 
 def _received(
@@ -187,11 +220,8 @@ def _received(
     folder: Path,
     format: str | None,  # noqa: A002
     mappings: Sequence[NamedMapping],
-    onlooker: Onlooker | None,
+    look: Callable[[Original, BinaryIO], None] | None,
 ) -> Original:
-    settled = list[Callable[[Original], None]]()
-
-    look = None if onlooker is None else lambda draft, content: settled.append(onlooker(draft, content))
     with Incoming(folder) as incoming:
         # written and hashed in two threads, each of which takes as long as the other
         original = _inspected(source, raw, lambda pieces: read_ahead(incoming.copied(pieces)), format, mappings, look)
@@ -200,10 +230,7 @@ def _received(
                 f"has {original.bytes} bytes, expected {source.bytes}", source=source.name, hint=CHANGED_HINT
             )
         incoming.keep(object_key(original.sha256))
-    original = write_receipt(replace(original, stored=True), raw)
-    for settle in settled:
-        settle(original)
-    return original
+    return replace(original, stored=True)
 
 
 def inspect_original(

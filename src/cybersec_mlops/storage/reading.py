@@ -259,8 +259,15 @@ class ReadableStore:
             return False
         return sha256_of(self._pieces(key)) == reference.sha256
 
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+    def list(self, prefix: str = "", *, most: int | None = None) -> Iterator[tuple[str, int]]:
         """Give key and size in bytes of the objects below the folder `prefix`, sorted by key.
+
+        Parameters
+        ----------
+        prefix : str
+            The folder.
+        most : int, optional
+            How many are enough: not many more are asked for.
 
         Raises
         ------
@@ -272,6 +279,8 @@ class ReadableStore:
         with self._doing("list", self.url):
             for page in self._client.list(base or None, chunk_size=1000):
                 found += [(item["path"].removeprefix(self._root), item["size"]) for item in page]
+                if most is not None and len(found) >= most:
+                    break
         yield from sorted(found)
 
     def _verify(self, uri: str, expected: str, found: str) -> None:

@@ -8,14 +8,14 @@ one core, the others have nothing to do.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from cybersec_mlops.ingestion.ingest import Onlooker
+from cybersec_mlops.ingestion.ingest import Onlooker, Settle
 from cybersec_mlops.ingestion.originals import Original
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.transformation.staging import Staged, keep_parsed, stage_content
@@ -34,7 +34,7 @@ def parsing(raw: ObjectStore, scratch: Path, *, timezone: str = "UTC") -> Onlook
         IANA zone of times that do not say theirs.
     """
 
-    def look(draft: Original, content: BinaryIO) -> Callable[[Original], None]:
+    def look(draft: Original, content: BinaryIO) -> Settle:
         folder = scratch / f"storing-{uuid4().hex}"
         staged: Staged | None = None
         with _given_up(folder):
@@ -48,12 +48,15 @@ def parsing(raw: ObjectStore, scratch: Path, *, timezone: str = "UTC") -> Onlook
     return look
 
 
-def _forget(_: Original) -> None:
+def _forget(_: Original | None) -> None:
     """Nothing was parsed."""
 
 
-def _settle(staged: Staged, folder: Path, timezone: str, original: Original) -> None:
+def _settle(staged: Staged, folder: Path, timezone: str, original: Original | None) -> None:
     """Put what was parsed where it is looked for; of the same bytes under two names, the first."""
+    if original is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     target = folder.parent / original.sha256
     with _given_up(folder):
         moved = staged.moved(lambda path: str(target / Path(path).name), original.sha256)
