@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from cybersec_mlops.stack.postgres import FAST_AND_LOSE, Postgres
-from cybersec_mlops.stack.processes import Daemon
+from cybersec_mlops.stack.processes import LOOPBACK, Daemon
 from cybersec_mlops.stack.seaweedfs import SeaweedFS
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -85,6 +86,14 @@ def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> S3:
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     return S3(f"t{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of loopback that refuses connections: it is held, else a server of another test might get it."""
+    with socket.socket() as held:
+        held.bind((LOOPBACK, 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from cybersec_mlops.audit.events import PhaseEvent, StoredEvent
 from cybersec_mlops.audit.log import AuditLog
 from cybersec_mlops.errors import ConfigError, DataError, PlatformError
 from cybersec_mlops.stack.postgres import Postgres
-from cybersec_mlops.stack.processes import free_ports
 
 
 def event(run_id: str = "r") -> PhaseEvent:
@@ -131,11 +130,11 @@ def test_wrong_credentials_are_said_and_never_shown(postgres: Postgres, part: st
     assert caught.value.hint
 
 
-def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
     monkeypatch.setattr(module, "CONNECT_RETRY_S", 0.5)
     start = time.monotonic()
     with pytest.raises(PlatformError, match="refused") as caught:
-        AuditLog.open(f"postgresql://me:hunter2@127.0.0.1:{free_ports(1)[0]}/d")
+        AuditLog.open(f"postgresql://me:hunter2@127.0.0.1:{closed_port}/d")
     assert "hunter2" not in everything(caught.value)
     assert time.monotonic() - start < 10
 

@@ -14,7 +14,6 @@ import pytest
 from tests.services import Production
 
 from cybersec_mlops.audit.log import AuditLog
-from cybersec_mlops.stack.processes import free_ports
 from cybersec_mlops.stack.seaweedfs import SeaweedFS
 from cybersec_mlops.storage.objects import ObjectStore
 
@@ -58,10 +57,10 @@ def left_on_scratch(production: Production) -> list[Path]:
 
 
 def test_what_is_away_or_refuses_is_told_in_one_sentence_within_its_limit(
-    production: Production, command: tuple[str | Path, ...], tmp_path: Path
+    production: Production, command: tuple[str | Path, ...], tmp_path: Path, closed_port: int
 ) -> None:
     url = production.environment["CYBERSEC_MLOPS_DATABASE_URL"]
-    away = re.sub(r":\d+/", f":{free_ports(1)[0]}/", url)
+    away = re.sub(r":\d+/", f":{closed_port}/", url)
     own = SeaweedFS.start(tmp_path)
     try:
         no_database = production.start(*command, CYBERSEC_MLOPS_DATABASE_URL=away)

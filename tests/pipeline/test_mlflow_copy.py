@@ -118,11 +118,10 @@ def _check_aliases(client: Any, name: str, platform: Platform) -> None:
 
 @pytest.mark.filterwarnings("default")
 def test_a_server_that_is_away_costs_a_warning(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, closed_port: int
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    [port] = free_ports(1)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:{closed_port}")
     now, bundle = datetime.now(UTC), {"uri": "s3://models/b", "sha256": "ab", "bytes": 1, "rows": None}
     done = {"run_id": "r1", "attempt": 1, "status": "completed", "started_at": now, "ended_at": now, "dataset": "day"}
     platform.audit.append(PhaseEvent(phase="training", outputs={"bundle": bundle}, **done))  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ from cybersec_mlops.stack.processes import free_ports
 
 @pytest.mark.services
 @pytest.mark.xdist_group("services")
-def test_a_database_that_is_away_is_told_and_the_password_is_not(tmp_path: Path) -> None:
-    port, away = free_ports(2)
-    url = f"postgresql+asyncpg://prefect:5ecret-w0rd@127.0.0.1:{away}/prefect"
+def test_a_database_that_is_away_is_told_and_the_password_is_not(tmp_path: Path, closed_port: int) -> None:
+    [port] = free_ports(1)
+    url = f"postgresql+asyncpg://prefect:5ecret-w0rd@127.0.0.1:{closed_port}/prefect"
     server = PrefectServer(tmp_path, port=port, database_url=url)
     try:
         assert server.api_url == f"http://127.0.0.1:{port}/api"

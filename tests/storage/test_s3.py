@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cybersec_mlops.errors import ConfigError, CybersecMlopsError, DataError, PlatformError
-from cybersec_mlops.stack.processes import free_ports
 from cybersec_mlops.stack.seaweedfs import SeaweedFS
 from cybersec_mlops.storage.objects import ObjectStore
 from cybersec_mlops.storage.s3 import S3Options, create_bucket, open_bucket
@@ -145,8 +144,8 @@ def failing_calls(store: ObjectStore, folder: Path) -> Iterator[CybersecMlopsErr
         yield caught.value
 
 
-def test_a_server_that_is_not_there(impatient: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    impatient.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
+def test_a_server_that_is_not_there(impatient: pytest.MonkeyPatch, tmp_path: Path, closed_port: int) -> None:
+    impatient.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
     for error in failing_calls(ObjectStore.from_url("s3://bucket"), tmp_path):
         assert isinstance(error, PlatformError)
         assert "bucket 'bucket' at http://127.0.0.1:" in error.message
@@ -170,8 +169,8 @@ def test_a_host_that_does_not_exist(impatient: pytest.MonkeyPatch) -> None:
         ObjectStore.from_url("s3://bucket").get_bytes("k")
 
 
-def test_create_bucket_says_why_it_could_not(impatient: pytest.MonkeyPatch) -> None:
-    impatient.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
+def test_create_bucket_says_why_it_could_not(impatient: pytest.MonkeyPatch, closed_port: int) -> None:
+    impatient.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
     with pytest.raises(PlatformError, match=r"bucket 'b' is not there and could not be created at .*refused") as caught:
         create_bucket(S3Options.from_environment(), "b")
     assert "Signature" not in everything(caught.value)
