@@ -192,7 +192,7 @@ def test_a_stream_that_cannot_be_wound_back_is_read_whole(kind: str, size: int) 
 
 def test_the_kind_is_told_however_little_comes_at_once(kind: str) -> None:
     packed = KINDS[kind](TEXT)
-    content = Decompressed(Pieces(packed[at : at + 3] for at in range(0, len(packed), 3)), source="x")  # type: ignore[arg-type]
+    content = Decompressed(Pieces(packed[at : at + 3] for at in range(0, len(packed), 3)), source="x")
     assert (content.compression, b"".join(content.pieces())) == (kind, TEXT)
 
 

@@ -17,6 +17,7 @@ from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.decompressors import Decompressor, Inflate, Unsupported, Unzip, Zstd
 from cybersec_mlops.ingestion.limits import Limits, current
 from cybersec_mlops.ingestion.lines import NEWLINE, count_of
+from cybersec_mlops.storage.streams import Pieces
 
 CHUNK_BYTES: Final = 1 << 20
 PIECE_BYTES: Final = 1 << 14
@@ -94,7 +95,7 @@ class Decompressed(io.RawIOBase):
 
     Parameters
     ----------
-    stream : BinaryIO
+    stream : BinaryIO or Pieces
         The file as it is stored, at its beginning.
     source : str
         Its name, for errors.
@@ -107,7 +108,7 @@ class Decompressed(io.RawIOBase):
         A kind of compression that is not supported; while reading: the stream ends early, is damaged, or is a bomb.
     """
 
-    def __init__(self, stream: BinaryIO, *, source: str, hashed: bool = False) -> None:
+    def __init__(self, stream: BinaryIO | Pieces, *, source: str, hashed: bool = False) -> None:
         super().__init__()
         self._stream, self._source, self._limits = stream, source, current()
         self._data = stream.read(PIECE_BYTES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import partial
-from typing import BinaryIO, Final, cast
+from typing import Final
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion.compression import Decompressed
@@ -58,7 +58,7 @@ class Copies:
 
 def _hashes(source: Source) -> tuple[str, str]:
     with source.open() as file, HashedReader(iter(partial(file.read, _PIECE_BYTES), b"")) as hashing:
-        content = Decompressed(cast("BinaryIO", hashing), source=source.name, hashed=True)
+        content = Decompressed(hashing, source=source.name, hashed=True)
         content.drain()
         stored = hashing.sha256()
     return stored, content.sha256 or stored

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from cybersec_mlops.errors import DataError
 from cybersec_mlops.ingestion import parquet
@@ -259,7 +259,7 @@ def _inspected(
     look: Callable[[Original, BinaryIO], None] | None = None,
 ) -> Original:
     with source.open() as file, passing(_chunks(file, source)) as pieces, HashedReader(pieces) as hashing:
-        content = Decompressed(cast("BinaryIO", hashing), source=source.name, hashed=True)
+        content = Decompressed(hashing, source=source.name, hashed=True)
         beginning = io.BufferedReader(content, HEAD_BYTES)  # kept, since it closes the content when it goes
         head = read_head(beginning)
         found = what_is(head, format=format, mappings=mappings)
